@@ -1,0 +1,230 @@
+//! Records: what the kernel programs write and userspace decodes.
+//!
+//! All are `repr(C)` without padding. Times are nanoseconds of `CLOCK_BOOTTIME`. Addresses are in
+//! network order, an IPv4 address in the first four of its sixteen bytes; ports are in host order.
+//! A 0 where the kernel could not know a port, a cookie or an inode means unknown.
+
+use bytemuck::{Pod, Zeroable};
+
+/// Value of [`TransitionRecord::kind`] for a [`TransitionRecord`] alone.
+pub const KIND_TRANSITION: u8 = 1;
+/// Value of [`TransitionRecord::kind`] for a [`DetailRecord`].
+pub const KIND_DETAIL: u8 = 2;
+/// Value of [`HookRecord::kind`]: `tcp_destroy_sock`.
+pub const KIND_DESTROYED: u8 = 3;
+/// Value of [`HookRecord::kind`]: `tcp_receive_reset`.
+pub const KIND_RESET_RECEIVED: u8 = 4;
+/// Value of [`HookRecord::kind`]: `tcp_send_reset`.
+pub const KIND_RESET_SENT: u8 = 5;
+/// One more than the highest kind: the length of an array indexed by kind.
+pub const KINDS: u32 = 6;
+
+/// [`TransitionRecord::flags`]: a task owned the socket's lock, so pid and comm are of a user of it.
+pub const FLAG_OWNED: u8 = 1;
+/// [`TransitionRecord::flags`]: the kernel itself created the socket.
+pub const FLAG_KERNEL: u8 = 1 << 1;
+/// [`TransitionRecord::flags`]: from the classic tracepoint; socket fields were not read.
+pub const FLAG_CLASSIC: u8 = 1 << 2;
+/// [`DetailRecord::detail`]: pid, tid and comm of the task on the CPU are filled in.
+pub const DETAIL_TASK: u8 = 1;
+/// [`DetailRecord::detail`]: byte counts, retransmits and round-trip time are filled in.
+pub const DETAIL_COUNTERS: u8 = 1 << 1;
+/// [`DetailRecord::detail`]: the cgroup id is filled in.
+pub const DETAIL_CGROUP: u8 = 1 << 2;
+
+/// `SOCK_DEAD`: no descriptor refers to the socket (`enum sock_flags`, the same in 5.8 to 7.2).
+pub const SOCK_DEAD: u8 = 1;
+/// `SOCK_DONE`: the peer's FIN was received.
+pub const SOCK_DONE: u8 = 1 << 1;
+
+/// One state change.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Pod, Zeroable)]
+pub struct TransitionRecord {
+    /// [`KIND_TRANSITION`] or [`KIND_DETAIL`]. First, so that a reader knows what it holds.
+    pub kind: u8,
+    /// State left.
+    pub old: u8,
+    /// State entered.
+    pub new: u8,
+    /// `FLAG_*` bits.
+    pub flags: u8,
+    /// `AF_INET` (2) or `AF_INET6` (10).
+    pub family: u8,
+    /// Low byte of `skc_flags`: `SOCK_*` bits.
+    pub sk_flags: u8,
+    /// `sk_shutdown`: 1 receive, 2 send.
+    pub shutdown: u8,
+    /// `DETAIL_*` bits, 0 in a record without detail.
+    pub detail: u8,
+    /// When.
+    pub boot_ns: u64,
+    /// Address of the `struct sock`.
+    pub skaddr: u64,
+    /// Socket cookie; 0 unknown. Never taken at LISTEN to SYN_RECV, where older kernels show the listener's.
+    pub cookie: u64,
+    /// Local address.
+    pub laddr: [u8; 16],
+    /// Remote address.
+    pub raddr: [u8; 16],
+    /// Inode number of the network namespace.
+    pub netns: u32,
+    /// Inode number of the socket; 0 if no descriptor refers to it.
+    pub inode: u32,
+    /// Local port.
+    pub lport: u16,
+    /// Remote port.
+    pub rport: u16,
+    /// `sk_err`, a positive errno.
+    pub sk_err: u16,
+    /// Keeps the size a multiple of eight.
+    pub reserved: u16,
+}
+
+/// A state change with the task on the CPU and, at the end of a connection, its counters.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Pod, Zeroable)]
+pub struct DetailRecord {
+    /// The state change.
+    pub transition: TransitionRecord,
+    /// Thread group of the task on the CPU; its owner only with [`FLAG_OWNED`].
+    pub pid: u32,
+    /// Thread on the CPU.
+    pub tid: u32,
+    /// Its command name, zero-padded, any bytes.
+    pub comm: [u8; 16],
+    /// Id of the cgroup the socket was created in.
+    pub cgroup: u64,
+    /// Payload bytes sent, without retransmissions.
+    pub tx_bytes: u64,
+    /// Bytes received in order; the peer's FIN counts as one.
+    pub rx_bytes: u64,
+    /// Segments sent again.
+    pub retransmits: u32,
+    /// Smoothed round-trip time in eighths of a microsecond; 0 never measured.
+    pub srtt_us8: u32,
+}
+
+/// What a helper hook saw of a socket.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Pod, Zeroable)]
+pub struct HookRecord {
+    /// [`KIND_DESTROYED`], [`KIND_RESET_RECEIVED`] or [`KIND_RESET_SENT`].
+    pub kind: u8,
+    /// State of the socket at that time.
+    pub state: u8,
+    /// Keeps the fields aligned.
+    pub reserved: u16,
+    /// The kernel's `enum sk_rst_reason`, 0 where the kernel gives none.
+    pub reason: u32,
+    /// When.
+    pub boot_ns: u64,
+    /// Address of the `struct sock`, full socket or minisock.
+    pub skaddr: u64,
+    /// Socket cookie; 0 unknown.
+    pub cookie: u64,
+}
+
+/// [`SocketRecord::shape`]: a full socket.
+pub const SHAPE_FULL: u8 = 0;
+/// [`SocketRecord::shape`]: a minisock (TIME_WAIT or orphan FIN_WAIT2).
+pub const SHAPE_MINISOCK: u8 = 1;
+/// [`SocketRecord::shape`]: a half-open request.
+pub const SHAPE_REQUEST: u8 = 2;
+
+/// [`SocketRecord::timer`]: no timer is armed.
+pub const TIMER_NONE: u8 = 0;
+/// [`SocketRecord::timer`]: retransmission.
+pub const TIMER_RETRANSMIT: u8 = 1;
+/// [`SocketRecord::timer`]: keepalive, or the FIN_WAIT2 limit of an orphan.
+pub const TIMER_KEEPALIVE: u8 = 2;
+/// [`SocketRecord::timer`]: end of a minisock.
+pub const TIMER_TIMEWAIT: u8 = 3;
+/// [`SocketRecord::timer`]: zero-window probe.
+pub const TIMER_PROBE: u8 = 4;
+/// [`SocketRecord::timer`]: the kernel does not tell.
+pub const TIMER_UNKNOWN: u8 = 255;
+
+/// One existing socket, as the iterator `iter/tcp` sees it.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Pod, Zeroable)]
+pub struct SocketRecord {
+    /// `SHAPE_*`.
+    pub shape: u8,
+    /// State; a minisock's own (FIN_WAIT2 or TIME_WAIT), SYN_RECV for a request.
+    pub state: u8,
+    /// `AF_INET` (2) or `AF_INET6` (10).
+    pub family: u8,
+    /// Low byte of `skc_flags`; 0 for minisocks and requests.
+    pub sk_flags: u8,
+    /// `sk_shutdown`.
+    pub shutdown: u8,
+    /// `FLAG_KERNEL` or 0.
+    pub flags: u8,
+    /// `TIMER_*`.
+    pub timer: u8,
+    /// Retransmissions or probes without an answer.
+    pub retransmits: u8,
+    /// When it was looked at.
+    pub boot_ns: u64,
+    /// Address of the `struct sock`, minisock or request.
+    pub skaddr: u64,
+    /// Socket cookie; 0 unknown.
+    pub cookie: u64,
+    /// Local address.
+    pub laddr: [u8; 16],
+    /// Remote address.
+    pub raddr: [u8; 16],
+    /// Inode number of the network namespace.
+    pub netns: u32,
+    /// Inode number of the socket; 0 if no descriptor refers to it.
+    pub inode: u32,
+    /// Local port.
+    pub lport: u16,
+    /// Remote port.
+    pub rport: u16,
+    /// `sk_err`.
+    pub sk_err: u16,
+    /// Keeps the fields aligned.
+    pub reserved: u16,
+    /// Unread bytes; for a listener the connections in its accept queue.
+    pub recv_q: u32,
+    /// Unacknowledged and unsent bytes; for a listener the limit of its accept queue.
+    pub send_q: u32,
+    /// Jiffies when it was looked at.
+    pub jiffies: u64,
+    /// Expiry of the timer in jiffies.
+    pub expires: u64,
+    /// When the last ACK arrived, low 32 bits of jiffies; 0 unknown.
+    pub last_ack: u32,
+    /// When data last arrived, low 32 bits of jiffies; 0 unknown.
+    pub last_data: u32,
+    /// Id of the cgroup the socket was created in; 0 unknown.
+    pub cgroup: u64,
+}
+
+/// One descriptor that is a TCP socket, as the iterator `iter/task_file` sees it.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Pod, Zeroable)]
+pub struct OwnerRecord {
+    /// Thread group.
+    pub pid: u32,
+    /// Descriptor number.
+    pub fd: u32,
+    /// Address of the `struct sock`.
+    pub skaddr: u64,
+    /// Socket cookie; 0 unknown.
+    pub cookie: u64,
+    /// Inode number of the socket.
+    pub inode: u32,
+    /// Inode number of the network namespace.
+    pub netns: u32,
+    /// Command name, zero-padded, any bytes.
+    pub comm: [u8; 16],
+}
+
+const _: () = assert!(size_of::<TransitionRecord>() == 80);
+const _: () = assert!(size_of::<DetailRecord>() == 136);
+const _: () = assert!(size_of::<HookRecord>() == 32);
+const _: () = assert!(size_of::<SocketRecord>() == 120);
+const _: () = assert!(size_of::<OwnerRecord>() == 48);

@@ -1,0 +1,39 @@
+//! Names of programs, maps and globals, written once and used by the loader.
+//!
+//! The kernel side cannot name a function from a constant, so `tcptrace`'s loader test checks that
+//! the built object holds every name listed here.
+
+/// Program on the BTF tracepoint `inet_sock_set_state` (the fast path).
+pub const SET_STATE_BTF: &str = "set_state_btf";
+/// Program on the classic tracepoint `sock:inet_sock_set_state` (the fallback).
+pub const SET_STATE_CLASSIC: &str = "set_state_classic";
+/// Program on the BTF tracepoint `tcp_destroy_sock`.
+pub const DESTROY_SOCK: &str = "destroy_sock";
+/// Program on the BTF tracepoint `tcp_receive_reset`.
+pub const RECEIVE_RESET: &str = "receive_reset";
+/// Program on the BTF tracepoint `tcp_send_reset` whose prototype carries a reason (third argument).
+pub const SEND_RESET: &str = "send_reset";
+/// Program on the BTF tracepoint `tcp_send_reset` whose prototype carries no reason.
+pub const SEND_RESET_NO_REASON: &str = "send_reset_no_reason";
+/// Iterator `iter/tcp`: every socket of one network namespace.
+pub const ITER_TCP: &str = "iter_tcp";
+/// Iterator `iter/task_file`: every descriptor of the machine that is a TCP socket.
+pub const ITER_TASK_FILE: &str = "iter_task_file";
+
+/// Ring buffer that carries every record of the tracepoint programs.
+pub const EVENTS: &str = "EVENTS";
+/// Per-CPU count of records that found the ring buffer full.
+pub const LOST: &str = "LOST";
+
+/// Global: [`crate::layout::Layout`], the field offsets of the running kernel.
+pub const LAYOUT: &str = "LAYOUT";
+/// Global: [`crate::layout::Settings`], what the loader decided.
+pub const SETTINGS: &str = "SETTINGS";
+/// Global: bitmap of the local ports to keep, used only if the settings say so.
+pub const LOCAL_PORTS: &str = "LOCAL_PORTS";
+/// Global: bitmap of the remote ports to keep, used only if the settings say so.
+pub const REMOTE_PORTS: &str = "REMOTE_PORTS";
+/// Global of `aya-log`: the level up to which log statements are kept in the programs.
+pub const AYA_LOG_LEVEL: &str = "AYA_LOG_LEVEL";
+/// Length of a port bitmap in bytes: one bit for each of the 65,536 ports.
+pub const PORT_BITMAP_BYTES: usize = 65_536 / 8;

@@ -1,0 +1,63 @@
+//! `iter/task_file`: every descriptor of every process, reduced to TCP sockets.
+//!
+//! Unlike `iter/tcp` it sees all network namespaces at once, and sockets in CLOSE whose descriptor
+//! is still open.
+
+use aya_ebpf::{
+    bindings::file,
+    helpers::generated::{bpf_seq_write, bpf_sock_from_file},
+};
+use tcptrace_common::record::OwnerRecord;
+
+use crate::{
+    fields::{offset, probe},
+    iter_tcp::{IterMeta, inode},
+};
+
+/// `struct bpf_iter__task_file`; every pointer is a 64-bit slot.
+#[repr(C)]
+struct IterTaskFile {
+    meta: *const IterMeta,
+    task: *const u8,
+    fd: u32,
+    file: *mut file,
+}
+
+const AF_INET: u16 = 2;
+const AF_INET6: u16 = 10;
+const IPPROTO_TCP: u16 = 6;
+
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "iter/task_file")]
+unsafe extern "C" fn iter_task_file(ctx: *const IterTaskFile) -> i32 {
+    // SAFETY: the kernel passes a valid context; task and file are null at the end of the walk.
+    unsafe {
+        let seq = (*(*ctx).meta).seq;
+        let (task, fd, file) = ((*ctx).task, (*ctx).fd, (*ctx).file);
+        if task.is_null() || file.is_null() {
+            return 0;
+        }
+        let socket: *const u8 = bpf_sock_from_file(file).cast_const().cast();
+        if socket.is_null() {
+            return 0;
+        }
+        let sk: *const u8 = probe(socket, offset!(socket_sk));
+        let family: u16 = probe(sk, offset!(family));
+        if !matches!(family, AF_INET | AF_INET6)
+            || probe::<u16>(sk, offset!(protocol)) != IPPROTO_TCP
+        {
+            return 0;
+        }
+        let record = OwnerRecord {
+            pid: probe(task, offset!(task_tgid)),
+            fd,
+            skaddr: sk as u64,
+            cookie: probe(sk, offset!(cookie)),
+            inode: inode(socket),
+            netns: probe(probe(sk, offset!(net)), offset!(net_inum)),
+            comm: probe(task, offset!(task_comm)),
+        };
+        bpf_seq_write(seq, (&raw const record).cast(), size_of::<OwnerRecord>() as u32);
+    }
+    0
+}
