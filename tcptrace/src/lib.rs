@@ -1,0 +1,5 @@
+//! tcptrace follows every TCP connection of a Linux host through its states.
+
+pub mod event;
+pub mod model;
+pub mod time;
