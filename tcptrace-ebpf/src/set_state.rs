@@ -18,7 +18,7 @@ use aya_ebpf::{
 use tcptrace_common::{
     layout::ABSENT,
     record::{
-        DETAIL_CGROUP, DETAIL_COUNTERS, DETAIL_TASK, DetailRecord, FLAG_KERNEL, FLAG_OWNED,
+        DETAIL_CGROUP, DETAIL_COUNTERS, DETAIL_TASK, DetailRecord, FLAG_KERNEL, FLAG_OWNED, FLAG_REPAIR,
         KIND_DETAIL, KIND_TRANSITION, TransitionRecord,
     },
     tcp_state::TcpState,
@@ -160,6 +160,12 @@ unsafe fn fill(
             && load::<u8>(sk, offset!(kern_sock)) & setting!(kern_sock_mask) != 0
         {
             flags |= FLAG_KERNEL;
+        }
+        if setting!(repair_mask) != 0
+            && !socket.tcp.is_null()
+            && load::<u8>(socket.tcp, offset!(repair)) & setting!(repair_mask) != 0
+        {
+            flags |= FLAG_REPAIR;
         }
         // The child of a listener still shows the listener's cookie at LISTEN to SYN_RECV on
         // kernels before 6.16 (inet_csk_clone_lock).

@@ -1,5 +1,6 @@
 //! tcptrace follows every TCP connection of a Linux host through its states.
 
 pub mod event;
+pub mod kernel;
 pub mod model;
 pub mod time;

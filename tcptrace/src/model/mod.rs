@@ -2,11 +2,12 @@
 //! make unbounded.
 
 pub mod change;
-// pub mod classify;
-// pub mod connection;
+pub mod classify;
+pub mod connection;
 pub mod filter;
-// pub mod minisocks;
-// pub mod selection;
+pub mod minisocks;
+
 pub mod socket_list;
-// pub mod state_name;
-// pub mod tracker;
+
+pub mod summary;
+pub mod tracker;

@@ -83,20 +83,17 @@ pub fn socket_list(sockets: &[Socket], holders: &[Holder]) -> Vec<ListedSocket> 
 /// time since the last ACK is a lower bound.
 #[must_use]
 pub fn age(socket: &Socket) -> Dwell {
-    let entered = match (socket.shape, socket.state) {
-        (Shape::Minisock, TcpState::TimeWait) => time_wait_began(socket),
+    let since = |entered: Option<Timestamp>| socket.at.since(entered?);
+    match (socket.shape, socket.state) {
+        (Shape::Minisock, TcpState::TimeWait) => {
+            since(time_wait_began(socket)).map_or(Dwell::Unknown, Dwell::Estimated)
+        }
         (
             Shape::Full,
-            TcpState::Established
-            | TcpState::CloseWait
-            | TcpState::FinWait2
-            | TcpState::Closing,
-        ) => socket.last_ack,
-        _ => None,
-    };
-    entered
-        .and_then(|entered| socket.at.since(entered))
-        .map_or(Dwell::Unknown, Dwell::Estimated)
+            TcpState::Established | TcpState::CloseWait | TcpState::FinWait2 | TcpState::Closing,
+        ) => since(socket.last_ack).map_or(Dwell::Unknown, Dwell::AtLeast),
+        _ => Dwell::Unknown,
+    }
 }
 
 /// When a minisock entered TIME_WAIT, from the 60 s its timer began with.
