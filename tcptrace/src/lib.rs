@@ -2,5 +2,7 @@
 
 pub mod event;
 pub mod kernel;
+pub mod live;
 pub mod model;
+pub mod pipeline;
 pub mod time;

@@ -5,12 +5,12 @@ use rustix::time::{ClockId, Timespec, clock_getres, clock_gettime};
 use crate::time::{ClockSample, Timestamp};
 
 /// Now, as the kernel programs stamp it.
-pub(crate) fn now() -> Timestamp {
+pub fn now() -> Timestamp {
     Timestamp(nanoseconds(clock_gettime(ClockId::Boottime)).unsigned_abs())
 }
 
 /// Where the wall clock stands now.
-pub(crate) fn sample() -> ClockSample {
+pub fn sample() -> ClockSample {
     // The wall clock is read between two looks at the other one, so the middle of the two fits best.
     let before = now();
     let wall_ns = nanoseconds(clock_gettime(ClockId::Realtime));
@@ -22,7 +22,7 @@ pub(crate) fn sample() -> ClockSample {
 }
 
 /// Nanoseconds in a jiffy: the resolution of the coarse clock (`KTIME_LOW_RES`, 5.10 to 7.2).
-pub(crate) fn jiffy_ns() -> u64 {
+pub fn jiffy_ns() -> u64 {
     nanoseconds(clock_getres(ClockId::MonotonicCoarse)).unsigned_abs()
 }
 

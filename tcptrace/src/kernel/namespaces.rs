@@ -20,7 +20,7 @@ const NAMED: [&str; 2] = ["/run/netns", "/run/docker/netns"];
 ///
 /// # Errors
 /// If there is nothing at `path` or it cannot be looked at.
-pub(crate) fn inode_of(path: &Path) -> Result<u32> {
+pub fn inode_of(path: &Path) -> Result<u32> {
     let metadata = fs::metadata(path).with_context(|| format!("no network namespace at {}", path.display()))?;
     u32::try_from(metadata.ino()).with_context(|| format!("{} is not a network namespace", path.display()))
 }
@@ -29,14 +29,14 @@ pub(crate) fn inode_of(path: &Path) -> Result<u32> {
 ///
 /// # Errors
 /// If /proc is not mounted.
-pub(crate) fn own() -> Result<u32> {
+pub fn own() -> Result<u32> {
     inode_of(Path::new(OWN))
 }
 
 /// Every network namespace that a process lives in or that is bound to a name, with a path to it.
 /// Namespaces kept alive by a descriptor alone are not found. Processes that end meanwhile, or that
 /// we may not look at, are passed over.
-pub(crate) fn all() -> BTreeMap<u32, PathBuf> {
+pub fn all() -> BTreeMap<u32, PathBuf> {
     let mut found = BTreeMap::new();
     let mut add = |path: PathBuf| {
         if let Ok(inode) = inode_of(&path) {
@@ -59,7 +59,7 @@ pub(crate) fn all() -> BTreeMap<u32, PathBuf> {
 
 /// Runs `work` once inside each namespace, on a thread of its own, so that this one stays where it
 /// is. Returns the namespaces that could be entered, with what `work` gave.
-pub(crate) fn inside_each<T: Send>(
+pub fn inside_each<T: Send>(
     namespaces: &BTreeMap<u32, PathBuf>,
     mut work: impl FnMut(u32) -> Result<T> + Send,
 ) -> Vec<(u32, Result<T>)> {

@@ -16,6 +16,8 @@ pub enum Change {
     Moved(Moved),
     /// A connection is over: its full socket is gone, and no orphan waits for a FIN in its place.
     Finished(Box<Finished>),
+    /// Nothing more will be told of this connection, although its end was not seen.
+    Forgotten(ConnectionId),
 }
 
 /// Names one connection through the whole trace; never reused.

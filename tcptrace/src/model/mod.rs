@@ -7,6 +7,8 @@ pub mod connection;
 pub mod filter;
 pub mod minisocks;
 
+pub mod raw;
+pub mod selection;
 pub mod socket_list;
 
 pub mod summary;

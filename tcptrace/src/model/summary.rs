@@ -17,6 +17,8 @@ pub struct Summary {
     pub uncertain: u64,
     /// Connections that were not followed because a table was full.
     pub evicted: u64,
+    /// Lines that a filter left undecided and that could not be held until it was.
+    pub not_held: u64,
 }
 
 impl Summary {

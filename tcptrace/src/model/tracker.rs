@@ -7,26 +7,24 @@ use std::{collections::HashMap, time::Duration};
 use tcptrace_common::tcp_state::TcpState;
 
 use crate::{
-    event::{DumpEnd, Event, Holder, Hook, HookKind, Process, Shape, Socket, Transition},
+    event::{Event, Holder, Process, Transition},
     model::{
-        change::{Change, Dwell, End, Evidence, Moved, Owner, Reason},
-        classify::{Outcome, classify_close, may_have_sent_reset},
+        change::{Change, Dwell, Evidence, Moved, Owner},
         connection::{Connection, Since},
-        minisocks::{Minisock, Minisocks},
-        socket_list::{TIME_WAIT, time_wait_began},
+        minisocks::Minisocks,
         summary::Summary,
     },
     time::Timestamp,
 };
 
+mod closing;
+mod dumps;
+
+use dumps::{Index, Unplaced};
+
 /// How long a line may be held until the reset that explains it is seen. The kernel sends it
 /// within microseconds of the transition, but a task may be preempted in between.
 const HOLD: Duration = Duration::from_millis(50);
-/// How far a dump row and an event of the same socket may be apart and still contradict each other
-/// without meaning: the event comes before the state is stored.
-const SLACK: Duration = Duration::from_millis(1);
-/// `tcp_fin_timeout`, as long as no dump has told a minisock's own timer.
-const FIN_TIMEOUT: Duration = Duration::from_secs(60);
 /// Holders of sockets that no event has named yet.
 const MAX_UNPLACED_HOLDERS: usize = 65_536;
 
@@ -67,9 +65,10 @@ struct Held {
 pub struct Tracker {
     options: Options,
     sockets: HashMap<u64, Connection>,
-    /// Sockets of a dump that named no address (netlink), by cookie, until an event does.
-    unplaced: HashMap<u64, Connection>,
+    unplaced: Unplaced,
     unplaced_holders: HashMap<u32, Process>,
+    /// Only while a netlink dump is being read.
+    index: Option<Index>,
     minisocks: Minisocks,
     held: Vec<Held>,
     /// Something was lost, and no dump has been compared since.
@@ -179,9 +178,9 @@ impl Tracker {
         let begins = transition.from == TcpState::Close
             || (transition.from == TcpState::Listen && transition.to == TcpState::SynRecv);
         let (mut connection, dwell) = if begins {
-            self.begin(transition)
+            self.begin(transition, changes)
         } else {
-            self.go_on(transition)
+            self.go_on(transition, changes)
         };
         let was_complete = connection.identity.tuple.is_complete();
         connection.learn(transition);
@@ -211,7 +210,7 @@ impl Tracker {
         }
         changes.push(Change::Moved(moved));
         connection.enter(transition.to, Since::Exact(transition.at), dwell);
-        self.keep(transition.skaddr, connection);
+        self.keep(transition.skaddr, connection, changes);
     }
 
     /// close() after shutdown(): no new state, but it shows who let go.
@@ -225,7 +224,7 @@ impl Tracker {
     }
 
     /// A new connection, perhaps on a socket that has carried one before.
-    fn begin(&mut self, transition: &Transition) -> (Connection, Dwell) {
+    fn begin(&mut self, transition: &Transition, changes: &mut Vec<Change>) -> (Connection, Dwell) {
         let mut connection = Connection::from_transition(transition, true);
         let before = self.sockets.remove(&transition.skaddr);
         let Some(before) = before else {
@@ -234,6 +233,7 @@ impl Tracker {
         if before.state != TcpState::Close {
             // Its end was never seen, and the kernel has given its memory to another socket.
             self.summary.uncertain += 1;
+            changes.push(Change::Forgotten(before.identity.id));
             return (connection, Dwell::Unknown);
         }
         let same_socket = transition.from == TcpState::Close
@@ -248,13 +248,16 @@ impl Tracker {
 
     /// The connection that the event continues, and the time in the state it leaves. A duration is
     /// given only if nothing was missed in between.
-    fn go_on(&mut self, transition: &Transition) -> (Connection, Dwell) {
+    fn go_on(&mut self, transition: &Transition, changes: &mut Vec<Change>) -> (Connection, Dwell) {
         let known = self.sockets.remove(&transition.skaddr).or_else(|| {
-            transition.cookie.and_then(|cookie| self.unplaced.remove(&cookie))
+            self.unplaced.take(transition.cookie, &transition.tuple)
         });
-        if let Some(mut connection) = known
-            && connection.may_be(transition.cookie, &transition.tuple)
-        {
+        if let Some(mut connection) = known {
+            if !connection.may_be(transition.cookie, &transition.tuple) {
+                self.summary.uncertain += 1;
+                changes.push(Change::Forgotten(connection.identity.id));
+                return (Connection::from_transition(transition, false), Dwell::Unknown);
+            }
             if connection.state == transition.from {
                 let dwell = connection.since.dwell(transition.at);
                 return (connection, dwell);
@@ -268,378 +271,13 @@ impl Tracker {
         (Connection::from_transition(transition, false), Dwell::Unknown)
     }
 
-    fn close(
-        &mut self,
-        mut connection: Connection,
-        mut moved: Moved,
-        transition: &Transition,
-        changes: &mut Vec<Change>,
-    ) {
-        let fields = transition.socket.as_ref();
-        match classify_close(transition.from, fields) {
-            Outcome::TimeWait => {
-                moved.to = TcpState::TimeWait;
-                moved.evidence = Evidence::Classified;
-                changes.push(Change::Moved(moved));
-                connection.enter(TcpState::TimeWait, Since::Exact(transition.at), moved.dwell);
-                self.finish(&connection, &moved, End::TimeWait, transition, changes);
-                self.add_minisock(connection, transition, TIME_WAIT, changes);
-            }
-            Outcome::OrphanFinWait2 => {
-                connection.state = TcpState::FinWait2;
-                self.add_minisock(connection, transition, FIN_TIMEOUT, changes);
-            }
-            Outcome::Closed(reason) => {
-                moved.reason = reason;
-                if reason == Some(Reason::ResetByPeer) && connection.reset_received {
-                    moved.evidence = Evidence::Confirmed;
-                }
-                let held = Held {
-                    moved,
-                    connection,
-                    transition: *transition,
-                };
-                if self.options.reset_hook && may_have_sent_reset(transition.from, fields) {
-                    self.held.push(held);
-                } else {
-                    self.tell_end(held, changes);
-                }
-            }
-        }
-    }
-
-    /// Tells of the end of a full socket, and keeps it if a descriptor still refers to it.
-    fn tell_end(&mut self, held: Held, changes: &mut Vec<Change>) {
-        let Held { moved, mut connection, transition } = held;
-        changes.push(Change::Moved(moved));
-        connection.enter(TcpState::Close, Since::Exact(moved.at), moved.dwell);
-        let end = match (moved.from, moved.reason) {
-            (TcpState::LastAck, None | Some(Reason::Fin)) => End::LastAck,
-            (_, Some(reason)) => End::Because(reason),
-            (_, None) => End::Unknown,
-        };
-        if moved.from != TcpState::Listen {
-            self.finish(&connection, &moved, end, &transition, changes);
-        }
-        let open = transition.socket.is_some_and(|fields| !fields.dead && !fields.kernel);
-        if open && self.options.destroy_hook && !self.sockets.contains_key(&transition.skaddr) {
-            self.keep(transition.skaddr, connection);
-        }
-    }
-
-    fn finish(
-        &mut self,
-        connection: &Connection,
-        moved: &Moved,
-        end: End,
-        transition: &Transition,
-        changes: &mut Vec<Change>,
-    ) {
-        self.summary.connections += 1;
-        changes.push(Change::Finished(Box::new(connection.finished(
-            moved.at,
-            end,
-            moved.owner,
-            transition.counters,
-            transition.on_cpu,
-        ))));
-    }
-
-    fn keep(&mut self, skaddr: u64, connection: Connection) {
+    fn keep(&mut self, skaddr: u64, connection: Connection, changes: &mut Vec<Change>) {
         if self.sockets.len() >= self.options.max_connections {
             self.summary.evicted += 1;
+            changes.push(Change::Forgotten(connection.identity.id));
             return;
         }
         self.sockets.insert(skaddr, connection);
-    }
-
-    fn add_minisock(
-        &mut self,
-        connection: Connection,
-        transition: &Transition,
-        lifetime: Duration,
-        changes: &mut Vec<Change>,
-    ) {
-        if self.minisocks.len() >= self.options.max_minisocks {
-            self.summary.evicted += 1;
-            self.minisocks.evict();
-        }
-        let replaced = self.minisocks.insert(Minisock {
-            deadline: transition.at + lifetime,
-            counters: transition.counters,
-            connection,
-        });
-        if let Some(replaced) = replaced {
-            self.end_minisock(replaced, transition.at, Evidence::Confirmed, None, changes);
-        }
-    }
-
-    /// A connection at the same addresses proves that the minisock there is gone.
-    fn displace_minisock(
-        &mut self,
-        connection: &Connection,
-        at: Timestamp,
-        changes: &mut Vec<Change>,
-    ) {
-        let identity = &connection.identity;
-        if let Some(minisock) = self.minisocks.remove_at(identity.netns, &identity.tuple) {
-            self.end_minisock(minisock, at, Evidence::Confirmed, None, changes);
-        }
-    }
-
-    /// Tells of the end of a minisock. Without a `reason` of its own it ended by its timer if that
-    /// was due, else nobody knows why.
-    fn end_minisock(
-        &mut self,
-        minisock: Minisock,
-        at: Timestamp,
-        evidence: Evidence,
-        reason: Option<Reason>,
-        changes: &mut Vec<Change>,
-    ) {
-        let Minisock { mut connection, deadline, counters } = minisock;
-        let by_timer = match connection.state {
-            TcpState::TimeWait => Reason::Fin,
-            _ => Reason::Timeout,
-        };
-        let reason = reason.or((deadline <= at).then_some(by_timer));
-        let dwell = match connection.since.dwell(at) {
-            Dwell::Exact(ns) if reason != Some(Reason::ResetByUs) => Dwell::Estimated(ns),
-            dwell => dwell,
-        };
-        let moved = Moved {
-            at,
-            identity: connection.identity,
-            from: connection.state,
-            to: TcpState::Close,
-            dwell,
-            evidence,
-            reason,
-            owner: connection.owner,
-            on_cpu: None,
-        };
-        changes.push(Change::Moved(moved));
-        if connection.state == TcpState::FinWait2 {
-            connection.enter(TcpState::Close, Since::Exact(at), dwell);
-            let end = reason.map_or(End::Unknown, End::Because);
-            self.summary.connections += 1;
-            changes.push(Change::Finished(Box::new(
-                connection.finished(at, end, moved.owner, counters, None),
-            )));
-        }
-    }
-
-    fn hook(&mut self, hook: &Hook, changes: &mut Vec<Change>) {
-        match hook.kind {
-            HookKind::Destroyed => {
-                if let Some(connection) = self.sockets.remove(&hook.skaddr)
-                    && connection.state != TcpState::Close
-                {
-                    self.summary.uncertain += 1;
-                }
-            }
-            HookKind::ResetReceived => {
-                if let Some(connection) = self.sockets.get_mut(&hook.skaddr) {
-                    connection.reset_received = true;
-                }
-            }
-            HookKind::ResetSent => self.reset_sent(hook, changes),
-        }
-    }
-
-    fn reset_sent(&mut self, hook: &Hook, changes: &mut Vec<Change>) {
-        let held = self
-            .held
-            .iter()
-            .position(|held| held.moved.identity.skaddr == Some(hook.skaddr));
-        if let Some(position) = held {
-            let mut held = self.held.remove(position);
-            held.moved.reason = Some(Reason::ResetByUs);
-            held.moved.evidence = Evidence::Confirmed;
-            self.tell_end(held, changes);
-        } else if let Some(orphan) = hook
-            .cookie
-            .and_then(|cookie| self.minisocks.remove_orphan(cookie))
-        {
-            let reason = Some(Reason::ResetByUs);
-            self.end_minisock(orphan, hook.at, Evidence::Confirmed, reason, changes);
-        }
-    }
-
-    fn socket(&mut self, socket: &Socket, changes: &mut Vec<Change>) {
-        match socket.shape {
-            Shape::Full => self.full_socket(socket),
-            Shape::Minisock => self.seen_minisock(socket, changes),
-            Shape::Request => {}
-        }
-    }
-
-    fn full_socket(&mut self, socket: &Socket) {
-        let known = match (socket.skaddr, socket.cookie) {
-            (Some(skaddr), _) => self.sockets.get_mut(&skaddr),
-            (None, Some(cookie)) if self.unplaced.contains_key(&cookie) => {
-                self.unplaced.get_mut(&cookie)
-            }
-            (None, cookie) => self.sockets.values_mut().find(|connection| {
-                cookie.is_some() && connection.identity.cookie == cookie
-            }),
-        };
-        if let Some(connection) = known {
-            if socket.at < connection.last_seen + SLACK {
-                return;
-            }
-            if connection.may_be(socket.cookie, &socket.tuple) {
-                if connection.state != socket.state {
-                    self.summary.uncertain += 1;
-                    connection.state = socket.state;
-                    connection.since = Since::AtLeast(socket.at);
-                }
-                connection.learn_tuple(&socket.tuple);
-                connection.identity.cookie = socket.cookie.or(connection.identity.cookie);
-                connection.last_seen = socket.at;
-                connection.missed = false;
-                return;
-            }
-            self.summary.uncertain += 1;
-        }
-        let connection = Connection::from_socket(socket);
-        match (socket.skaddr, socket.cookie) {
-            (Some(skaddr), _) => {
-                self.sockets.remove(&skaddr);
-                self.keep(skaddr, connection);
-            }
-            (None, Some(cookie)) if self.len() < self.options.max_connections => {
-                self.unplaced.insert(cookie, connection);
-            }
-            (None, _) => self.summary.evicted += 1,
-        }
-    }
-
-    fn seen_minisock(&mut self, socket: &Socket, changes: &mut Vec<Change>) {
-        let expires = socket.timer.map(|timer| timer.expires);
-        let netns = Some(socket.netns);
-        if let Some(minisock) = self.minisocks.at(netns, &socket.tuple)
-            && minisock.connection.may_be(socket.cookie, &socket.tuple)
-        {
-            let id = minisock.connection.identity.id;
-            if (minisock.connection.state, socket.state) == (TcpState::FinWait2, TcpState::TimeWait)
-            {
-                self.orphan_got_its_fin(socket, changes);
-            }
-            self.minisocks.update(id, |minisock| {
-                minisock.connection.last_seen = socket.at;
-                minisock.deadline = expires.unwrap_or(minisock.deadline);
-            });
-            return;
-        }
-        if self.minisocks.len() >= self.options.max_minisocks {
-            self.summary.evicted += 1;
-            return;
-        }
-        let replaced = self.minisocks.insert(Minisock {
-            connection: Connection::from_socket(socket),
-            deadline: expires.unwrap_or(socket.at + TIME_WAIT),
-            counters: None,
-        });
-        if let Some(replaced) = replaced {
-            self.end_minisock(replaced, socket.at, Evidence::Confirmed, None, changes);
-        }
-    }
-
-    /// A dump shows TIME_WAIT where an orphan was in FIN_WAIT2: its FIN came in between, and the
-    /// timer, which then began with 60 s, tells when.
-    fn orphan_got_its_fin(&mut self, socket: &Socket, changes: &mut Vec<Change>) {
-        let Some(minisock) = self.minisocks.at(Some(socket.netns), &socket.tuple) else {
-            return;
-        };
-        let mut connection = minisock.connection.clone();
-        let counters = minisock.counters;
-        let began = time_wait_began(socket).map_or(socket.at, |at| at.min(socket.at));
-        // The timer counts in jiffies, which may put the moment before the state began.
-        let began = match connection.since {
-            Since::Exact(entered) => began.max(entered),
-            _ => began,
-        };
-        let dwell = match connection.since.dwell(began) {
-            Dwell::Exact(ns) => Dwell::Estimated(ns),
-            dwell => dwell,
-        };
-        let moved = Moved {
-            at: began,
-            identity: connection.identity,
-            from: TcpState::FinWait2,
-            to: TcpState::TimeWait,
-            dwell,
-            evidence: Evidence::Confirmed,
-            reason: None,
-            owner: connection.owner,
-            on_cpu: None,
-        };
-        changes.push(Change::Moved(moved));
-        connection.enter(TcpState::TimeWait, Since::Estimated(began), dwell);
-        self.summary.connections += 1;
-        changes.push(Change::Finished(Box::new(
-            connection.finished(began, End::TimeWait, moved.owner, counters, None),
-        )));
-        self.minisocks
-            .update(connection.identity.id, |minisock| minisock.connection = connection);
-    }
-
-    fn dump_end(&mut self, end: &DumpEnd, changes: &mut Vec<Change>) {
-        self.resync = false;
-        let started = end.started - SLACK;
-        for minisock in self.minisocks.remove_absent(started, &end.netns) {
-            let at = minisock.deadline.min(end.started).max(minisock.connection.last_seen);
-            self.end_minisock(minisock, at, Evidence::Confirmed, None, changes);
-        }
-        self.minisocks.plan_looks(end.started, &end.netns);
-        self.forget_absent(started, end, changes);
-    }
-
-    /// Forgets full sockets whose end was missed: two dumps in a row did not name them. (One may
-    /// miss a socket that moves between the kernel's tables while it walks.)
-    fn forget_absent(&mut self, started: Timestamp, end: &DumpEnd, changes: &mut Vec<Change>) {
-        let mut gone = Vec::new();
-        for (&skaddr, connection) in &mut self.sockets {
-            let absent = connection.last_seen < started
-                && connection.state != TcpState::Close
-                && connection.identity.netns.is_some_and(|netns| end.netns.contains(&netns));
-            if absent && connection.missed {
-                gone.push((connection.identity.id, skaddr));
-            }
-            connection.missed = absent;
-            self.resync |= absent;
-        }
-        gone.sort_unstable();
-        for (_, skaddr) in gone {
-            let Some(mut connection) = self.sockets.remove(&skaddr) else {
-                continue;
-            };
-            self.summary.uncertain += 1;
-            let moved = Moved {
-                at: end.started,
-                identity: connection.identity,
-                from: connection.state,
-                to: TcpState::Close,
-                dwell: Dwell::Unknown,
-                evidence: Evidence::Confirmed,
-                reason: None,
-                owner: connection.owner,
-                on_cpu: None,
-            };
-            changes.push(Change::Moved(moved));
-            if connection.state != TcpState::Listen {
-                connection.enter(TcpState::Close, Since::Unknown, Dwell::Unknown);
-                self.summary.connections += 1;
-                changes.push(Change::Finished(Box::new(connection.finished(
-                    moved.at,
-                    End::Unknown,
-                    moved.owner,
-                    None,
-                    None,
-                ))));
-            }
-        }
     }
 
     fn holder(&mut self, holder: &Holder) {
