@@ -18,8 +18,8 @@ use aya_ebpf::{
 use tcptrace_common::{
     layout::ABSENT,
     record::{
-        DETAIL_CGROUP, DETAIL_COUNTERS, DETAIL_TASK, DetailRecord, FLAG_KERNEL, FLAG_OWNED, FLAG_REPAIR,
-        KIND_DETAIL, KIND_TRANSITION, TransitionRecord,
+        DETAIL_CGROUP, DETAIL_COUNTERS, DETAIL_TASK, DetailRecord, FLAG_KERNEL, FLAG_OWNED,
+        FLAG_REPAIR, KIND_DETAIL, KIND_TRANSITION, TransitionRecord,
     },
     tcp_state::TcpState,
 };
@@ -246,15 +246,7 @@ unsafe fn fill_detail(
             (*record).srtt_us8 = load(tcp, offset!(srtt_us));
             detail |= DETAIL_COUNTERS;
         }
-        fill(
-            &raw mut (*record).transition,
-            socket,
-            old,
-            new,
-            owned,
-            KIND_DETAIL,
-            detail,
-        );
+        fill(&raw mut (*record).transition, socket, old, new, owned, KIND_DETAIL, detail);
     }
 }
 

@@ -44,10 +44,7 @@ struct Budget {
 
 impl Budget {
     fn new(interval: Duration) -> Self {
-        Self {
-            interval,
-            ready_at: Instant::now(),
-        }
+        Self { interval, ready_at: Instant::now() }
     }
 
     fn is_ready(&self) -> bool {

@@ -3,7 +3,11 @@
 use crate::{
     event::{Event, Transition},
     model::{
-        change::Change, filter::Filter, raw::RawView, selection::Selection, summary::Summary,
+        change::Change,
+        filter::Filter,
+        raw::RawView,
+        selection::Selection,
+        summary::Summary,
         tracker::{Options, Tracker},
     },
     time::{ClockSample, Timestamp},

@@ -64,10 +64,7 @@ mod tests {
 
     #[test]
     fn a_moment_before_the_sample_is_earlier_on_the_wall() {
-        let sample = ClockSample {
-            boot: Timestamp(1_000),
-            wall_ns: 50_000,
-        };
+        let sample = ClockSample { boot: Timestamp(1_000), wall_ns: 50_000 };
         assert_eq!(sample.wall_ns(Timestamp(400)), 49_400);
         assert_eq!(sample.wall_ns(Timestamp(1_001)), 50_001);
         assert_eq!(sample.wall_ns(Timestamp(u64::MAX)), i64::MAX);

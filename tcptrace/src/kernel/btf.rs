@@ -228,12 +228,43 @@ mod tests {
         let strings = b"\0outer\0a\0b\0c\0btf_trace_x\0";
         let struct_info = |vlen: u32| (1 << 31) | (4 << 24) | vlen;
         let words: Vec<u32> = vec![
-            0, 1 << 24, 4, 32, // 1: int
-            1, struct_info(2), 16, 7, 1, 0, 0, 3, 32, // 2: outer { a: 1 @0; (anonymous): 3 @32 }
-            0, struct_info(2), 8, 9, 1, 0, 11, 1, (3 << 24) | 32, // 3: { b @0; c:3 @32 }
-            13, 8 << 24, 5, // 4: typedef btf_trace_x -> 5
-            0, 2 << 24, 6, // 5: pointer -> 6
-            0, (13 << 24) | 3, 0, 0, 1, 0, 1, 0, 1, // 6: function of three
+            0,
+            1 << 24,
+            4,
+            32, // 1: int
+            1,
+            struct_info(2),
+            16,
+            7,
+            1,
+            0,
+            0,
+            3,
+            32, // 2: outer { a: 1 @0; (anonymous): 3 @32 }
+            0,
+            struct_info(2),
+            8,
+            9,
+            1,
+            0,
+            11,
+            1,
+            (3 << 24) | 32, // 3: { b @0; c:3 @32 }
+            13,
+            8 << 24,
+            5, // 4: typedef btf_trace_x -> 5
+            0,
+            2 << 24,
+            6, // 5: pointer -> 6
+            0,
+            (13 << 24) | 3,
+            0,
+            0,
+            1,
+            0,
+            1,
+            0,
+            1, // 6: function of three
         ];
         let types: Vec<u8> = words.iter().flat_map(|word| word.to_ne_bytes()).collect();
         let mut bytes = 0xeb9f_u16.to_ne_bytes().to_vec();

@@ -15,10 +15,7 @@ pub fn sample() -> ClockSample {
     let before = now();
     let wall_ns = nanoseconds(clock_gettime(ClockId::Realtime));
     let after = now();
-    ClockSample {
-        boot: Timestamp(before.0.midpoint(after.0)),
-        wall_ns,
-    }
+    ClockSample { boot: Timestamp(before.0.midpoint(after.0)), wall_ns }
 }
 
 /// Nanoseconds in a jiffy: the resolution of the coarse clock (`KTIME_LOW_RES`, 5.10 to 7.2).

@@ -37,7 +37,9 @@ pub fn event(bytes: &[u8]) -> Option<Event> {
             let detail: DetailRecord = read(bytes)?;
             transition(&detail.transition, Some(&detail)).map(Event::Transition)
         }
-        KIND_DESTROYED | KIND_RESET_RECEIVED | KIND_RESET_SENT => hook(&read(bytes)?).map(Event::Hook),
+        KIND_DESTROYED | KIND_RESET_RECEIVED | KIND_RESET_SENT => {
+            hook(&read(bytes)?).map(Event::Hook)
+        }
         _ => None,
     }
 }
@@ -76,10 +78,7 @@ fn transition(record: &TransitionRecord, detail: Option<&DetailRecord>) -> Optio
             repair: record.flags & FLAG_REPAIR != 0,
             inode: known(record.inode),
         }),
-        on_cpu: has(DETAIL_TASK).map(|detail| Process {
-            pid: detail.pid,
-            comm: Comm(detail.comm),
-        }),
+        on_cpu: has(DETAIL_TASK).map(|detail| Process { pid: detail.pid, comm: Comm(detail.comm) }),
         counters: has(DETAIL_COUNTERS).map(|detail| counters(detail, record)),
         cgroup: has(DETAIL_CGROUP).and_then(|detail| known(detail.cgroup)),
     })
@@ -159,13 +158,11 @@ fn timer(record: &SocketRecord, at: Timestamp, jiffy_ns: u64) -> Option<Timer> {
     };
     let expires = match record.expires.checked_sub(record.jiffies) {
         Some(left) => at + Duration::from_nanos(left.saturating_mul(jiffy_ns)),
-        None => at - Duration::from_nanos((record.jiffies - record.expires).saturating_mul(jiffy_ns)),
+        None => {
+            at - Duration::from_nanos((record.jiffies - record.expires).saturating_mul(jiffy_ns))
+        }
     };
-    Some(Timer {
-        kind,
-        expires,
-        retransmits: record.retransmits,
-    })
+    Some(Timer { kind, expires, retransmits: record.retransmits })
 }
 
 /// The latest moment at which a stamp of the low 32 bits of jiffies can have been taken, so that
@@ -185,10 +182,7 @@ pub fn holder(bytes: &[u8]) -> Option<Holder> {
     Some(Holder {
         skaddr: known(record.skaddr),
         inode: known(record.inode)?,
-        process: Process {
-            pid: record.pid,
-            comm: Comm(record.comm),
-        },
+        process: Process { pid: record.pid, comm: Comm(record.comm) },
         fd: record.fd,
     })
 }
@@ -208,9 +202,9 @@ pub fn tuple(
         _ => None,
     };
     let (laddr, raddr) = (address(local.0)?, address(remote.0)?);
-    let v4mapped = [laddr, raddr].iter().any(|addr| {
-        matches!(addr, IpAddr::V6(addr) if addr.to_ipv4_mapped().is_some())
-    });
+    let v4mapped = [laddr, raddr]
+        .iter()
+        .any(|addr| matches!(addr, IpAddr::V6(addr) if addr.to_ipv4_mapped().is_some()));
     Some(Tuple {
         local: Endpoint {
             addr: Some(laddr.to_canonical()).filter(|addr| listens || !addr.is_unspecified()),

@@ -26,10 +26,7 @@ pub(super) fn by_iterator(ebpf: &mut Ebpf) -> Result<Vec<Holder>> {
     open_iterator(ebpf, symbols::ITER_TASK_FILE)?
         .read_to_end(&mut bytes)
         .context("iter/task_file ended early")?;
-    Ok(bytes
-        .chunks_exact(size_of::<OwnerRecord>())
-        .filter_map(decode::holder)
-        .collect())
+    Ok(bytes.chunks_exact(size_of::<OwnerRecord>()).filter_map(decode::holder).collect())
 }
 
 /// Every descriptor of every process that is a socket, from /proc. Processes that end meanwhile or

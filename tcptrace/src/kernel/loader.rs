@@ -117,12 +117,7 @@ fn load_btf(options: &SourceOptions, btf: &KernelBtf) -> Result<Programs> {
         attempt(false)
     })?;
     let hooks = attach_hooks(&mut ebpf, btf);
-    Ok(Programs {
-        ebpf,
-        mode: Mode::Btf,
-        degraded: None,
-        hooks,
-    })
+    Ok(Programs { ebpf, mode: Mode::Btf, degraded: None, hooks })
 }
 
 fn load_classic(options: &SourceOptions) -> Result<Programs> {
@@ -134,12 +129,7 @@ fn load_classic(options: &SourceOptions) -> Result<Programs> {
     program
         .attach("sock", SET_STATE)
         .context("cannot attach to the tracepoint sock:inet_sock_set_state")?;
-    Ok(Programs {
-        ebpf,
-        mode: Mode::Classic,
-        degraded: None,
-        hooks: Vec::new(),
-    })
+    Ok(Programs { ebpf, mode: Mode::Classic, degraded: None, hooks: Vec::new() })
 }
 
 fn settings(options: &SourceOptions) -> Settings {
@@ -216,9 +206,7 @@ fn attach_hooks(ebpf: &mut Ebpf, btf: &KernelBtf) -> Vec<HookState> {
 fn attach_btf(ebpf: &mut Ebpf, name: &str, tracepoint: &str, btf: &AyaBtf) -> Result<()> {
     let program: &mut BtfTracePoint = program(ebpf, name)?.try_into()?;
     program.load(tracepoint, btf).map_err(explain)?;
-    program
-        .attach()
-        .with_context(|| format!("cannot attach to the tracepoint {tracepoint}"))?;
+    program.attach().with_context(|| format!("cannot attach to the tracepoint {tracepoint}"))?;
     Ok(())
 }
 
@@ -228,8 +216,7 @@ fn load_iterator(ebpf: &mut Ebpf, name: &str, kind: &str, btf: &AyaBtf) -> Resul
 }
 
 fn program<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut aya::programs::Program> {
-    ebpf.program_mut(name)
-        .with_context(|| format!("the kernel object has no program {name}"))
+    ebpf.program_mut(name).with_context(|| format!("the kernel object has no program {name}"))
 }
 
 /// Shortens a load error: the verifier's log goes to our log, not to the user.

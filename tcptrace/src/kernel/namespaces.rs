@@ -21,8 +21,10 @@ const NAMED: [&str; 2] = ["/run/netns", "/run/docker/netns"];
 /// # Errors
 /// If there is nothing at `path` or it cannot be looked at.
 pub fn inode_of(path: &Path) -> Result<u32> {
-    let metadata = fs::metadata(path).with_context(|| format!("no network namespace at {}", path.display()))?;
-    u32::try_from(metadata.ino()).with_context(|| format!("{} is not a network namespace", path.display()))
+    let metadata = fs::metadata(path)
+        .with_context(|| format!("no network namespace at {}", path.display()))?;
+    u32::try_from(metadata.ino())
+        .with_context(|| format!("{} is not a network namespace", path.display()))
 }
 
 /// Inode number of our own network namespace.

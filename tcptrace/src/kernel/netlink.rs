@@ -117,12 +117,7 @@ fn parse(mut bytes: &[u8], netns: u32, at: Timestamp) -> Option<Socket> {
         cookie: Some(cookie).filter(|&cookie| cookie != 0),
         state,
         shape,
-        tuple: decode::tuple(
-            family,
-            (&laddr, lport),
-            (&raddr, rport),
-            state == TcpState::Listen,
-        )?,
+        tuple: decode::tuple(family, (&laddr, lport), (&raddr, rport), state == TcpState::Listen)?,
         netns,
         inode: Some(inode).filter(|&inode| inode != 0),
         kernel: None,

@@ -46,10 +46,30 @@ struct Capability {
 const CAP_SYS_ADMIN: u32 = 21;
 const CAPABILITIES: [Capability; 5] = [
     Capability { name: "CAP_BPF", bit: 39, required: true, purpose: "load the kernel programs" },
-    Capability { name: "CAP_PERFMON", bit: 38, required: true, purpose: "attach the kernel programs" },
-    Capability { name: "CAP_SYS_ADMIN", bit: CAP_SYS_ADMIN, required: false, purpose: "see existing sockets of other network namespaces" },
-    Capability { name: "CAP_SYS_PTRACE", bit: 19, required: false, purpose: "find namespaces and owners among other users' processes" },
-    Capability { name: "CAP_NET_ADMIN", bit: 12, required: false, purpose: "read all that netlink tells of existing sockets, where the iterator cannot run" },
+    Capability {
+        name: "CAP_PERFMON",
+        bit: 38,
+        required: true,
+        purpose: "attach the kernel programs",
+    },
+    Capability {
+        name: "CAP_SYS_ADMIN",
+        bit: CAP_SYS_ADMIN,
+        required: false,
+        purpose: "see existing sockets of other network namespaces",
+    },
+    Capability {
+        name: "CAP_SYS_PTRACE",
+        bit: 19,
+        required: false,
+        purpose: "find namespaces and owners among other users' processes",
+    },
+    Capability {
+        name: "CAP_NET_ADMIN",
+        bit: 12,
+        required: false,
+        purpose: "read all that netlink tells of existing sockets, where the iterator cannot run",
+    },
 ];
 
 /// Looks at everything that can be looked at without loading a program.
@@ -112,7 +132,9 @@ fn kernel() -> Requirement {
             found: format!("Linux {}.{} is too old", version.major, version.minor),
             fix: Some("boot Linux 5.8 or later".to_owned()),
         },
-        Ok(version) => good(NAME, format!("Linux {}.{}.{}", version.major, version.minor, version.patch)),
+        Ok(version) => {
+            good(NAME, format!("Linux {}.{}.{}", version.major, version.minor, version.patch))
+        }
         Err(_) => Requirement {
             name: NAME,
             status: Status::Limited,
@@ -191,10 +213,7 @@ fn tracefs() -> Requirement {
 fn lockdown() -> Requirement {
     const NAME: &str = "lockdown";
     let text = fs::read_to_string("/sys/kernel/security/lockdown").unwrap_or_default();
-    let mode = text
-        .split(['[', ']'])
-        .nth(1)
-        .unwrap_or("not told by this kernel");
+    let mode = text.split(['[', ']']).nth(1).unwrap_or("not told by this kernel");
     if mode != "confidentiality" {
         return good(NAME, mode);
     }
@@ -243,7 +262,10 @@ mod tests {
     fn sys_admin_stands_for_the_capabilities_split_from_it() {
         for capability in &CAPABILITIES {
             let status = judge(capability, 1 << CAP_SYS_ADMIN).status;
-            assert_eq!(status == Status::Good, capability.required || capability.bit == CAP_SYS_ADMIN);
+            assert_eq!(
+                status == Status::Good,
+                capability.required || capability.bit == CAP_SYS_ADMIN
+            );
         }
     }
 }

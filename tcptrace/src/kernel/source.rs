@@ -147,10 +147,7 @@ impl KernelSource {
     /// Whether the hook or iterator `name` works.
     #[must_use]
     pub fn has_hook(&self, name: &str) -> bool {
-        self.programs
-            .hooks
-            .iter()
-            .any(|hook| hook.name == name && hook.problem.is_none())
+        self.programs.hooks.iter().any(|hook| hook.name == name && hook.problem.is_none())
     }
 
     /// Waits until the ring buffer is worth a look, or `limit` has passed. The interval grows while
@@ -182,11 +179,8 @@ impl KernelSource {
         let lost = self.losses(begin, undecodable);
         // What was lost came before or between what is here, so it is told first.
         events.splice(before..before, lost);
-        self.interval = if taken > 0 {
-            BUSY_INTERVAL
-        } else {
-            (self.interval * 2).min(IDLE_INTERVAL)
-        };
+        self.interval =
+            if taken > 0 { BUSY_INTERVAL } else { (self.interval * 2).min(IDLE_INTERVAL) };
         if let Some(logger) = &mut self.logger {
             logger.flush();
         }
@@ -239,10 +233,7 @@ impl KernelSource {
             }
         }
         covered.sort_unstable();
-        dump.end = Some(DumpEnd {
-            started,
-            netns: covered,
-        });
+        dump.end = Some(DumpEnd { started, netns: covered });
         dump
     }
 

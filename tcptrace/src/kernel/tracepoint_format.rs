@@ -37,7 +37,8 @@ pub(super) fn check() -> Result<()> {
         bail!("tracefs is not mounted");
     };
     let path = mount.join(EVENT).join("format");
-    let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let text =
+        fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
     compare(&text).with_context(|| format!("{} is laid out differently here", path.display()))
 }
 
@@ -91,7 +92,8 @@ mod tests {
 
     #[test]
     fn a_shifted_or_shorter_layout_is_named() {
-        let shifted = GOOD.replace("protocol;\toffset:30;\tsize:2", "protocol;\toffset:30;\tsize:1");
+        let shifted =
+            GOOD.replace("protocol;\toffset:30;\tsize:2", "protocol;\toffset:30;\tsize:1");
         assert_eq!(
             compare(&shifted).expect_err("4.16 to 5.5").to_string(),
             "field protocol is at 30 with 1 bytes, not at 30 with 2"

@@ -55,10 +55,9 @@ pub fn classify_close(from: TcpState, fields: Option<&SocketFields>) -> Outcome 
         _ if fields.repair => Outcome::Closed(Some(Reason::Local)),
         // A child that lost the race for its request dies here without a word.
         TcpState::SynRecv if !fields.owned => Outcome::Closed(None),
-        TcpState::Established
-        | TcpState::SynRecv
-        | TcpState::CloseWait
-        | TcpState::FinWait1 => Outcome::Closed(Some(Reason::ResetByUs)),
+        TcpState::Established | TcpState::SynRecv | TcpState::CloseWait | TcpState::FinWait1 => {
+            Outcome::Closed(Some(Reason::ResetByUs))
+        }
         TcpState::FinWait2 if fields.owned => Outcome::Closed(Some(Reason::ResetByUs)),
         _ => Outcome::Closed(None),
     }

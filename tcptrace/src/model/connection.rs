@@ -79,10 +79,7 @@ impl Connection {
         };
         Self {
             identity: Identity {
-                id: ConnectionId {
-                    first_seen: transition.at,
-                    socket: transition.skaddr,
-                },
+                id: ConnectionId { first_seen: transition.at, socket: transition.skaddr },
                 tuple: transition.tuple,
                 netns: transition.netns,
                 cookie: transition.cookie,

@@ -94,9 +94,9 @@ impl Filter {
     }
 
     fn judge_tuple(&self, tuple: &Tuple) -> Verdict {
-        let family = self.family.map_or(Verdict::Yes, |wanted| {
-            decide(family_of(tuple).map(|family| family == wanted))
-        });
+        let family = self
+            .family
+            .map_or(Verdict::Yes, |wanted| decide(family_of(tuple).map(|family| family == wanted)));
         family
             .and(judge_port(&self.local_ports, tuple.local.port))
             .and(judge_port(&self.remote_ports, tuple.remote.port))

@@ -197,12 +197,8 @@ impl Minisocks {
     /// The namespaces in which a dump could tell something by now, ascending.
     #[must_use]
     pub fn worth_a_look(&self, now: Timestamp) -> Vec<u32> {
-        let mut netns: Vec<_> = self
-            .looks
-            .iter()
-            .filter(|&(_, &at)| at <= now)
-            .map(|(&inode, _)| inode)
-            .collect();
+        let mut netns: Vec<_> =
+            self.looks.iter().filter(|&(_, &at)| at <= now).map(|(&inode, _)| inode).collect();
         netns.sort_unstable();
         netns
     }

@@ -45,10 +45,7 @@ impl RawView {
         let begins = matches!(transition.from, TcpState::Close | TcpState::Listen)
             && transition.from != transition.to;
         let known = self.sockets.get(&transition.skaddr).filter(|_| !begins);
-        let fresh = ConnectionId {
-            first_seen: transition.at,
-            socket: transition.skaddr,
-        };
+        let fresh = ConnectionId { first_seen: transition.at, socket: transition.skaddr };
         let (id, dwell) = match known {
             Some(&(id, last, state)) if state == transition.from => {
                 (id, transition.at.since(last).map_or(Dwell::Unknown, Dwell::Exact))
@@ -83,8 +80,7 @@ impl RawView {
             self.sockets.remove(&transition.skaddr);
             changes.push(Change::Forgotten(id));
         } else if self.sockets.len() < MAX_SOCKETS || known.is_some() {
-            self.sockets
-                .insert(transition.skaddr, (id, transition.at, transition.to));
+            self.sockets.insert(transition.skaddr, (id, transition.at, transition.to));
         } else {
             self.summary.evicted += 1;
             changes.push(Change::Forgotten(id));

@@ -39,12 +39,7 @@ impl Selection {
     /// Selects by `filter`.
     #[must_use]
     pub fn new(filter: Filter) -> Self {
-        Self {
-            filter,
-            connections: HashMap::new(),
-            undecided: 0,
-            overflowed: 0,
-        }
+        Self { filter, connections: HashMap::new(), undecided: 0, overflowed: 0 }
     }
 
     /// Lines that could not be held, because too many were undecided at a time.
@@ -81,7 +76,8 @@ impl Selection {
             None => self.decide(moved, Vec::new(), shown),
         }
         // These lines are the last of their connection; any other end has a Finished behind it.
-        if moved.to == TcpState::Close && matches!(moved.from, TcpState::Listen | TcpState::TimeWait)
+        if moved.to == TcpState::Close
+            && matches!(moved.from, TcpState::Listen | TcpState::TimeWait)
         {
             self.forget(id);
         }
@@ -144,13 +140,24 @@ mod tests {
         time::Timestamp,
     };
 
-    fn line(number: u64, lport: Option<u16>, from: TcpState, to: TcpState, pid: Option<u32>) -> Change {
+    fn line(
+        number: u64,
+        lport: Option<u16>,
+        from: TcpState,
+        to: TcpState,
+        pid: Option<u32>,
+    ) -> Change {
         let end = |port| Endpoint { addr: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)), port };
         Change::Moved(Moved {
             at: Timestamp(number),
             identity: Identity {
                 id: ConnectionId { first_seen: Timestamp(number), socket: 1 },
-                tuple: Tuple { local: end(lport), remote: end(Some(80)), v4mapped: false, ipv6: false },
+                tuple: Tuple {
+                    local: end(lport),
+                    remote: end(Some(80)),
+                    v4mapped: false,
+                    ipv6: false,
+                },
                 netns: Some(1),
                 cookie: None,
                 skaddr: None,
@@ -161,9 +168,8 @@ mod tests {
             dwell: Dwell::Unknown,
             evidence: Evidence::Event,
             reason: None,
-            owner: pid.map_or(Owner::Unknown, |pid| {
-                Owner::Fd(Process { pid, comm: Comm::from("srv") })
-            }),
+            owner: pid
+                .map_or(Owner::Unknown, |pid| Owner::Fd(Process { pid, comm: Comm::from("srv") })),
             on_cpu: None,
         })
     }
@@ -212,7 +218,10 @@ mod tests {
             selection.pass(line(1, Some(1), SynSent, Established, None), &mut shown);
         }
         assert_eq!((shown.len(), selection.overflowed()), (0, 100 - 16));
-        selection.pass(Change::Forgotten(ConnectionId { first_seen: Timestamp(1), socket: 1 }), &mut shown);
+        selection.pass(
+            Change::Forgotten(ConnectionId { first_seen: Timestamp(1), socket: 1 }),
+            &mut shown,
+        );
         assert!(selection.connections.is_empty() && selection.undecided == 0);
     }
 }

@@ -41,10 +41,7 @@ pub fn socket_list(sockets: &[Socket], holders: &[Holder]) -> Vec<ListedSocket> 
         let of_socket = owners.entry(holder.inode).or_default();
         match of_socket.iter_mut().find(|owner| owner.process.pid == holder.process.pid) {
             Some(owner) => owner.fds.push(holder.fd),
-            None => of_socket.push(SocketOwner {
-                process: holder.process,
-                fds: vec![holder.fd],
-            }),
+            None => of_socket.push(SocketOwner { process: holder.process, fds: vec![holder.fd] }),
         }
     }
     for owner in owners.values_mut().flatten() {
@@ -56,21 +53,12 @@ pub fn socket_list(sockets: &[Socket], holders: &[Holder]) -> Vec<ListedSocket> 
         .map(|socket| ListedSocket {
             socket: *socket,
             age: age(socket),
-            owners: socket
-                .inode
-                .and_then(|inode| owners.get(&inode).cloned())
-                .unwrap_or_default(),
+            owners: socket.inode.and_then(|inode| owners.get(&inode).cloned()).unwrap_or_default(),
         })
         .collect();
     list.sort_by_key(|listed| {
         let Socket { state, tuple, netns, .. } = listed.socket;
-        (
-            state.number(),
-            netns,
-            tuple.local.port,
-            tuple.remote.addr,
-            tuple.remote.port,
-        )
+        (state.number(), netns, tuple.local.port, tuple.remote.addr, tuple.remote.port)
     });
     list
 }

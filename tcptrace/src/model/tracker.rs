@@ -80,10 +80,7 @@ impl Tracker {
     /// A tracker that knows nothing yet.
     #[must_use]
     pub fn new(options: Options) -> Self {
-        Self {
-            options,
-            ..Self::default()
-        }
+        Self { options, ..Self::default() }
     }
 
     /// What was counted so far.
@@ -177,11 +174,8 @@ impl Tracker {
         }
         let begins = transition.from == TcpState::Close
             || (transition.from == TcpState::Listen && transition.to == TcpState::SynRecv);
-        let (mut connection, dwell) = if begins {
-            self.begin(transition, changes)
-        } else {
-            self.go_on(transition, changes)
-        };
+        let (mut connection, dwell) =
+            if begins { self.begin(transition, changes) } else { self.go_on(transition, changes) };
         let was_complete = connection.identity.tuple.is_complete();
         connection.learn(transition);
         if let Some(inode) = transition.socket.and_then(|fields| fields.inode)
@@ -249,9 +243,10 @@ impl Tracker {
     /// The connection that the event continues, and the time in the state it leaves. A duration is
     /// given only if nothing was missed in between.
     fn go_on(&mut self, transition: &Transition, changes: &mut Vec<Change>) -> (Connection, Dwell) {
-        let known = self.sockets.remove(&transition.skaddr).or_else(|| {
-            self.unplaced.take(transition.cookie, &transition.tuple)
-        });
+        let known = self
+            .sockets
+            .remove(&transition.skaddr)
+            .or_else(|| self.unplaced.take(transition.cookie, &transition.tuple));
         if let Some(mut connection) = known {
             if !connection.may_be(transition.cookie, &transition.tuple) {
                 self.summary.uncertain += 1;
@@ -281,10 +276,7 @@ impl Tracker {
     }
 
     fn holder(&mut self, holder: &Holder) {
-        if let Some(connection) = holder
-            .skaddr
-            .and_then(|skaddr| self.sockets.get_mut(&skaddr))
-        {
+        if let Some(connection) = holder.skaddr.and_then(|skaddr| self.sockets.get_mut(&skaddr)) {
             connection.learn_holder(holder.process);
         } else if self.unplaced_holders.len() < MAX_UNPLACED_HOLDERS {
             self.unplaced_holders.insert(holder.inode, holder.process);

@@ -47,11 +47,7 @@ impl Tracker {
                 if reason == Some(Reason::ResetByPeer) && connection.reset_received {
                     moved.evidence = Evidence::Confirmed;
                 }
-                let held = Held {
-                    moved,
-                    connection,
-                    transition: *transition,
-                };
+                let held = Held { moved, connection, transition: *transition };
                 if self.options.reset_hook && may_have_sent_reset(transition.from, fields) {
                     self.held.push(held);
                 } else {
@@ -167,9 +163,13 @@ impl Tracker {
             connection.enter(TcpState::Close, Since::Exact(at), dwell);
             let end = reason.map_or(End::Unknown, End::Because);
             self.summary.connections += 1;
-            changes.push(Change::Finished(Box::new(
-                connection.finished(at, end, moved.owner, counters, None),
-            )));
+            changes.push(Change::Finished(Box::new(connection.finished(
+                at,
+                end,
+                moved.owner,
+                counters,
+                None,
+            ))));
         }
     }
 
@@ -201,18 +201,15 @@ impl Tracker {
     }
 
     fn reset_sent(&mut self, hook: &Hook, changes: &mut Vec<Change>) {
-        let held = self
-            .held
-            .iter()
-            .position(|held| held.moved.identity.skaddr == Some(hook.skaddr));
+        let held =
+            self.held.iter().position(|held| held.moved.identity.skaddr == Some(hook.skaddr));
         if let Some(position) = held {
             let mut held = self.held.remove(position);
             held.moved.reason = Some(Reason::ResetByUs);
             held.moved.evidence = Evidence::Confirmed;
             self.tell_end(held, changes);
-        } else if let Some(orphan) = hook
-            .cookie
-            .and_then(|cookie| self.minisocks.remove_orphan(cookie))
+        } else if let Some(orphan) =
+            hook.cookie.and_then(|cookie| self.minisocks.remove_orphan(cookie))
         {
             let reason = Some(Reason::ResetByUs);
             self.end_minisock(orphan, hook.at, Evidence::Confirmed, reason, changes);

@@ -30,10 +30,7 @@ pub(super) struct Index {
 
 impl Index {
     fn new(sockets: &HashMap<u64, Connection>) -> Self {
-        let mut index = Self {
-            cookies: HashMap::new(),
-            tuples: HashMap::new(),
-        };
+        let mut index = Self { cookies: HashMap::new(), tuples: HashMap::new() };
         for (&skaddr, Connection { identity, .. }) in sockets {
             match identity.cookie {
                 Some(cookie) => drop(index.cookies.insert(cookie, skaddr)),
@@ -204,11 +201,14 @@ impl Tracker {
         changes.push(Change::Moved(moved));
         connection.enter(TcpState::TimeWait, Since::Estimated(began), dwell);
         self.summary.connections += 1;
-        changes.push(Change::Finished(Box::new(
-            connection.finished(began, End::TimeWait, moved.owner, counters, None),
-        )));
-        self.minisocks
-            .update(connection.identity.id, |minisock| minisock.connection = connection);
+        changes.push(Change::Finished(Box::new(connection.finished(
+            began,
+            End::TimeWait,
+            moved.owner,
+            counters,
+            None,
+        ))));
+        self.minisocks.update(connection.identity.id, |minisock| minisock.connection = connection);
     }
 
     pub(super) fn dump_end(&mut self, end: &DumpEnd, changes: &mut Vec<Change>) {
