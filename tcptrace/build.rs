@@ -19,7 +19,13 @@ fn main() -> Result<()> {
     // SAFETY: no other thread runs yet. The variable lets this one build, of this one package, use
     // `-Z build-std`, which the BPF target needs; everything else stays plain stable.
     unsafe { env::set_var("RUSTC_BOOTSTRAP", "1") };
-    let manifest_dir = env::var("CARGO_MANIFEST_DIR").context("CARGO_MANIFEST_DIR is set by cargo")?;
+    let manifest_dir =
+        env::var("CARGO_MANIFEST_DIR").context("CARGO_MANIFEST_DIR is set by cargo")?;
+    // Where `cargo xtask setup` puts bpf-linker, so that a plain `cargo build` finds it too.
+    let tools = format!("{manifest_dir}/../target/tools/bin");
+    let path = env::var("PATH").unwrap_or_default();
+    // SAFETY: as above.
+    unsafe { env::set_var("PATH", format!("{tools}:{path}")) };
     let root_dir = format!("{manifest_dir}/../{EBPF}");
     aya_build::build_ebpf(
         [Package { name: EBPF, root_dir: &root_dir, ..Package::default() }],

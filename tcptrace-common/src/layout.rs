@@ -115,6 +115,8 @@ layout! {
     total_retrans = "tcp_sock" "total_retrans" false;
     /// Smoothed round-trip time in eighths of a microsecond.
     srtt_us = "tcp_sock" "srtt_us" false;
+    /// The byte that holds `repair`; [`Settings::repair_mask`] tells the bit.
+    repair = "tcp_sock" "repair" false;
     /// When the last ACK arrived, low 32 bits of jiffies.
     rcv_tstamp = "tcp_sock" "rcv_tstamp" false;
     /// What timer is pending on the retransmit timer.
@@ -161,8 +163,10 @@ pub struct Settings {
     pub local_ports: u8,
     /// Not 0: keep only remote ports whose bit is set in the bitmap.
     pub remote_ports: u8,
+    /// Bit of `repair` within its byte, 0 if unknown.
+    pub repair_mask: u8,
     /// Keeps the size a multiple of four.
-    pub reserved: [u8; 2],
+    pub reserved: u8,
 }
 
 const _: () = assert!(size_of::<Layout>() == FIELDS.len() * 2);

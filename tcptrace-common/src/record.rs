@@ -25,6 +25,8 @@ pub const FLAG_OWNED: u8 = 1;
 pub const FLAG_KERNEL: u8 = 1 << 1;
 /// [`TransitionRecord::flags`]: from the classic tracepoint; socket fields were not read.
 pub const FLAG_CLASSIC: u8 = 1 << 2;
+/// [`TransitionRecord::flags`]: the socket is in repair mode; read at CLOSE only.
+pub const FLAG_REPAIR: u8 = 1 << 3;
 /// [`DetailRecord::detail`]: pid, tid and comm of the task on the CPU are filled in.
 pub const DETAIL_TASK: u8 = 1;
 /// [`DetailRecord::detail`]: byte counts, retransmits and round-trip time are filled in.

@@ -60,10 +60,7 @@ unsafe extern "C" fn iter_tcp(ctx: *const IterTcp) -> i32 {
 #[inline(always)]
 pub(crate) fn addresses(sk: *const u8, family: u16) -> ([u8; 16], [u8; 16]) {
     if family == AF_INET6 {
-        return (
-            probe(sk, offset!(v6_rcv_saddr)),
-            probe(sk, offset!(v6_daddr)),
-        );
+        return (probe(sk, offset!(v6_rcv_saddr)), probe(sk, offset!(v6_daddr)));
     }
     (v4(probe(sk, offset!(rcv_saddr))), v4(probe(sk, offset!(daddr))))
 }
@@ -151,8 +148,8 @@ fn describe_full(sk: *const u8, record: &mut SocketRecord) {
         record.timer = TIMER_NONE;
         return;
     }
-    let unread = probe::<u32>(sk, offset!(rcv_nxt))
-        .wrapping_sub(probe::<u32>(sk, offset!(copied_seq)));
+    let unread =
+        probe::<u32>(sk, offset!(rcv_nxt)).wrapping_sub(probe::<u32>(sk, offset!(copied_seq)));
     record.recv_q = if (unread as i32) < 0 { 0 } else { unread };
     record.send_q =
         probe::<u32>(sk, offset!(write_seq)).wrapping_sub(probe::<u32>(sk, offset!(snd_una)));

@@ -19,7 +19,7 @@ use tcptrace_common::{
     layout::ABSENT,
     record::{
         DETAIL_CGROUP, DETAIL_COUNTERS, DETAIL_TASK, DetailRecord, FLAG_KERNEL, FLAG_OWNED,
-        KIND_DETAIL, KIND_TRANSITION, TransitionRecord,
+        FLAG_REPAIR, KIND_DETAIL, KIND_TRANSITION, TransitionRecord,
     },
     tcp_state::TcpState,
 };
@@ -161,6 +161,12 @@ unsafe fn fill(
         {
             flags |= FLAG_KERNEL;
         }
+        if setting!(repair_mask) != 0
+            && !socket.tcp.is_null()
+            && load::<u8>(socket.tcp, offset!(repair)) & setting!(repair_mask) != 0
+        {
+            flags |= FLAG_REPAIR;
+        }
         // The child of a listener still shows the listener's cookie at LISTEN to SYN_RECV on
         // kernels before 6.16 (inet_csk_clone_lock).
         let cookie = if old == LISTEN && new == SYN_RECV {
@@ -240,15 +246,7 @@ unsafe fn fill_detail(
             (*record).srtt_us8 = load(tcp, offset!(srtt_us));
             detail |= DETAIL_COUNTERS;
         }
-        fill(
-            &raw mut (*record).transition,
-            socket,
-            old,
-            new,
-            owned,
-            KIND_DETAIL,
-            detail,
-        );
+        fill(&raw mut (*record).transition, socket, old, new, owned, KIND_DETAIL, detail);
     }
 }
 

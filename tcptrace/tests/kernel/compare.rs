@@ -291,34 +291,42 @@ impl Check<'_> {
             }
             _ => {}
         }
-        let (least, most) = match wanted.length {
-            Length::Any => return None,
-            Length::Between(least, most) => (nanoseconds(least), nanoseconds(most)),
-            Length::Wait(wait) => match self.bounds(wait, line) {
-                Some(bounds) => bounds,
-                None => return Some(format!("the script has no step `wait {wait:?}` with steps around it")),
-            },
-        };
-        (!(least..=most).contains(&dwell))
-            .then(|| format!("the dwell should lie between {least} and {most} ns, not be {dwell}"))
+        match wanted.length {
+            Length::Any => None,
+            Length::Between(least, most) => {
+                let (least, most) = (nanoseconds(least), nanoseconds(most));
+                (!(least..=most).contains(&dwell))
+                    .then(|| format!("the dwell should lie between {least} and {most} ns, not be {dwell}"))
+            }
+            Length::Wait(wait) => self.around(wait, dwell, line),
+        }
     }
 
-    /// A state that was entered before a wait and left after it lasted at least the wait, and at
-    /// most from the step before to the step after it, with what was done to see their effects.
-    fn bounds(&self, wait: Duration, line: &Line) -> Option<(u64, u64)> {
-        let steps = &self.record.steps;
-        let at = steps.iter().position(|step| step.deed == Deed::Wait(wait))?;
-        let cause = (0..at).rev().find(|&number| !steps[number].is_waiting())?;
-        let mut end = at + 1;
-        while steps.get(end + 1).is_some_and(|step| step.is_waiting()) {
-            end += 1;
+    /// A state that lasted over one wait and no other: it was entered after the wait before and left
+    /// before the wait after.
+    fn around(&self, wait: Duration, dwell: u64, line: &Line) -> Option<String> {
+        let waits = || {
+            let all = self.record.steps.iter().zip(&self.record.windows);
+            all.filter(|(step, _)| matches!(step.deed, Deed::Wait(_)))
+        };
+        let Some(at) = waits().position(|(step, _)| step.deed == Deed::Wait(wait)) else {
+            return Some(format!("the script has no step `wait {wait:?}`"));
+        };
+        let windows: Vec<(u64, u64)> = waits().map(|(_, window)| *window).collect();
+        let first = self.record.windows.first()?.0;
+        let last = self.record.windows.last()?.1 + DEFERRED_NS;
+        let (begin, end) = windows[at];
+        let entered = at.checked_sub(1).map_or(first, |before| windows[before].1)..=begin;
+        let left = end..=windows.get(at + 1).map_or(last, |after| after.0);
+        let was_entered = line.boot_ns.saturating_sub(dwell);
+        if entered.contains(&was_entered) && left.contains(&line.boot_ns) {
+            return None;
         }
-        let begin = self.record.windows[cause].0;
-        let mut end = self.record.windows.get(end)?.1;
-        if line.owner.as_deref() != Some("task") {
-            end += DEFERRED_NS;
-        }
-        Some((nanoseconds(wait), end - begin))
+        Some(format!(
+            "the state should have been entered in {entered:?} and left in {left:?}, around the wait of {wait:?}, \
+             but it was entered at {was_entered} and left at {}",
+            line.boot_ns
+        ))
     }
 }
 

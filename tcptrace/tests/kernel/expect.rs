@@ -19,7 +19,7 @@
 //! | `classified` `confirmed` `derived` | the evidence, also with `\|` | `event` |
 //! | `fin` `refused` … | the reason, also with `\|`; `null` is a word too | `null` |
 //! | `exact` `at_least` `estimated` `unknown` | kind of dwell, also with `\|` | `exact`, but `unknown` in the first line of a connection |
-//! | `~300ms` | the dwell is that of the step `wait 300ms` | any |
+//! | `~300ms` | the state lasted over the step `wait 300ms` and no other wait | any |
 //! | `2s..3s` | the dwell lies between | any |
 //! | `v4mapped` | an IPv6 socket with IPv4 addresses | not one |
 //! | `maybe` | the line may be missing | it must come |

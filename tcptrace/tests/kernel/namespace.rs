@@ -1,10 +1,12 @@
 //! Network namespaces: each scenario has one or two of its own.
 
 use std::{
+    collections::BTreeSet,
     fs::{self, File},
     net::{Ipv4Addr, SocketAddr, TcpStream},
     os::{fd::AsRawFd as _, unix::fs::MetadataExt as _},
     process::{self, Command},
+    sync::{PoisonError, RwLock},
     thread,
 };
 
@@ -16,10 +18,20 @@ use crate::sys;
 /// points in the tracer's output: see [`crate::tracer::Tracer::fence`].
 pub(crate) const FENCE: Ipv4Addr = Ipv4Addr::new(127, 255, 255, 254);
 
-/// A fresh network namespace with its loopback up. It ends with its last user.
+/// A fresh network namespace with its loopback up.
+///
+/// It is kept until the suite ends: the kernel gives the number of a namespace that is gone to the
+/// next one, and late lines about the old one would be taken for lines about the new.
 pub(crate) struct Namespace {
-    file: File,
+    file: &'static File,
     inode: u64,
+}
+
+static OURS: RwLock<BTreeSet<u64>> = RwLock::new(BTreeSet::new());
+
+/// Whether the suite made the namespace with this number.
+pub(crate) fn is_ours(inode: u64) -> bool {
+    OURS.read().unwrap_or_else(PoisonError::into_inner).contains(&inode)
 }
 
 impl Namespace {
@@ -33,7 +45,8 @@ impl Namespace {
         };
         let file = joined(thread::Builder::new().spawn(make)?)?;
         let inode = file.metadata()?.ino();
-        Ok(Self { file, inode })
+        OURS.write().unwrap_or_else(PoisonError::into_inner).insert(inode);
+        Ok(Self { file: Box::leak(Box::new(file)), inode })
     }
 
     /// The number that the tracer prints as `netns`.
@@ -41,7 +54,7 @@ impl Namespace {
         self.inode
     }
 
-    /// A path by which another process can open it, while this one lives.
+    /// A path by which another process can open it while this one lives.
     pub(crate) fn path(&self) -> String {
         format!("/proc/{}/fd/{}", process::id(), self.file.as_raw_fd())
     }

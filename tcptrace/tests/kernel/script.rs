@@ -23,7 +23,7 @@
 //!
 //! | a step of the stage | what it does |
 //! | --- | --- |
-//! | `wait 300ms` | lets time pass; the lengths in one scenario differ, see [`crate::expect`] |
+//! | `wait 300ms` | lets time pass; the lengths in one scenario differ: see [`crate::expect`] |
 //! | `sysctl NAME VALUE` | sets a `net.…` sysctl |
 //! | `link lo down` | and `up` |
 //! | `veth` | makes a second namespace, 10.0.0.2, joined to the first, 10.0.0.1 |
@@ -63,11 +63,6 @@ pub(crate) enum Deed {
 }
 
 impl Step {
-    /// Whether it only waits for what other steps caused.
-    pub(crate) fn is_waiting(&self) -> bool {
-        matches!(&self.deed, Deed::Act { verb, .. } if verb == "until" || verb == "eof")
-    }
-
     /// The process that acts and the socket it acts on.
     pub(crate) fn actor_and_socket(&self) -> Option<(&str, &str)> {
         match &self.deed {

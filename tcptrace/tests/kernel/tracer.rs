@@ -19,7 +19,7 @@ use std::{
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::Value;
 
-use crate::{line::Line, namespace::Namespace, sys};
+use crate::{line::Line, namespace::{self, Namespace}, sys};
 
 /// How long a tracer may take to load its programs and to end.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -87,6 +87,8 @@ impl Lines {
             .filter(|_| line.starts_with("{\"type\":\"transition\""))
             .and_then(|(_, rest)| rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok());
         match netns {
+            // The host's own connections may be many.
+            Some(netns) if !namespace::is_ours(netns) => {}
             Some(netns) => self.transitions.entry(netns).or_default().push(line.into()),
             None => self.others.push(line),
         }

@@ -1,0 +1,313 @@
+//! A reader for the kernel's BTF, reduced to what the loader asks: where a field lies in a
+//! structure, and how many arguments a tracepoint has.
+//!
+//! The bytes come from a file and are treated as hostile: every offset is checked, every walk is
+//! bounded. (Format: Documentation/bpf/btf.rst, version 1, as of 7.2.)
+
+use std::collections::HashMap;
+
+use anyhow::{Context as _, Result, bail, ensure};
+
+const MAGIC: u16 = 0xeb9f;
+const KIND_PTR: u32 = 2;
+const KIND_STRUCT: u32 = 4;
+const KIND_UNION: u32 = 5;
+const KIND_TYPEDEF: u32 = 8;
+const KIND_VOLATILE: u32 = 9;
+const KIND_CONST: u32 = 10;
+const KIND_FUNC_PROTO: u32 = 13;
+/// Anonymous structures nest a few levels; a file that goes on and on is broken.
+const MAX_DEPTH: u32 = 16;
+
+/// Parsed BTF of a kernel.
+#[derive(Debug)]
+pub struct Btf {
+    bytes: Vec<u8>,
+    strings: (usize, usize),
+    /// Where each type begins; type ids count from 1.
+    types: Vec<u32>,
+    structures: HashMap<Vec<u8>, u32>,
+    typedefs: HashMap<Vec<u8>, u32>,
+}
+
+/// Where a field lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FieldOffset {
+    /// Bits from the start of the structure.
+    pub bits: u32,
+    /// Width if it is a bit field, else 0.
+    pub bitfield_size: u32,
+}
+
+#[derive(Clone, Copy)]
+struct TypeHeader {
+    /// Where the data behind the header begins.
+    data: usize,
+    kind: u32,
+    vlen: u32,
+    kflag: bool,
+    /// Referenced type, or size.
+    reference: u32,
+}
+
+impl Btf {
+    /// Parses a BTF blob.
+    ///
+    /// # Errors
+    /// If the bytes are not BTF of version 1 in this machine's byte order, or end too early.
+    pub fn parse(bytes: Vec<u8>) -> Result<Self> {
+        let mut btf = Self {
+            bytes,
+            strings: (0, 0),
+            types: Vec::new(),
+            structures: HashMap::new(),
+            typedefs: HashMap::new(),
+        };
+        btf.index().context("not a usable BTF file")?;
+        Ok(btf)
+    }
+
+    fn index(&mut self) -> Result<()> {
+        let magic = u16::from_ne_bytes([self.byte(0)?, self.byte(1)?]);
+        ensure!(magic == MAGIC, "it does not begin with the BTF magic number");
+        ensure!(self.byte(2)? == 1, "BTF version {}, only 1 is known", self.byte(2)?);
+        let header = self.word(4)? as usize;
+        let part = |at: usize| -> Result<(usize, usize)> {
+            let begin = header + self.word(at)? as usize;
+            let end = begin + self.word(at + 4)? as usize;
+            ensure!(end <= self.bytes.len(), "it ends before its last section");
+            Ok((begin, end))
+        };
+        let (mut at, types_end) = part(8)?;
+        self.strings = part(16)?;
+        while at < types_end {
+            let header = self.header(at)?;
+            let id = u32::try_from(self.types.len() + 1).context("too many types")?;
+            let name = self.name(self.word(at)?).to_vec();
+            match header.kind {
+                KIND_STRUCT => drop(self.structures.entry(name).or_insert(id)),
+                KIND_TYPEDEF => drop(self.typedefs.entry(name).or_insert(id)),
+                _ => {}
+            }
+            self.types.push(u32::try_from(at).context("too large")?);
+            at = header.data + data_length(&header)?;
+        }
+        Ok(())
+    }
+
+    /// Looks `path` (members, dots between them) up in `structure`; anonymous members are looked
+    /// through, pointers are not followed.
+    #[must_use]
+    pub fn field(&self, structure: &str, path: &str) -> Option<FieldOffset> {
+        let mut id = *self.structures.get(structure.as_bytes())?;
+        let mut found = FieldOffset { bits: 0, bitfield_size: 0 };
+        for member in path.split('.') {
+            let (offset, member_type) = self.member(id, member.as_bytes(), 0)?;
+            found = FieldOffset {
+                bits: found.bits.checked_add(offset.bits)?,
+                bitfield_size: offset.bitfield_size,
+            };
+            id = member_type;
+        }
+        Some(found)
+    }
+
+    /// Number of arguments of the tracepoint `name`, as a BTF program sees them; `None` if the
+    /// kernel has no such tracepoint.
+    #[must_use]
+    pub fn tracepoint_arguments(&self, name: &str) -> Option<u32> {
+        let typedef = *self.typedefs.get(format!("btf_trace_{name}").as_bytes())?;
+        let pointer = self.type_header(self.type_header(typedef)?.reference)?;
+        let prototype = self.type_header(pointer.reference)?;
+        if pointer.kind != KIND_PTR || prototype.kind != KIND_FUNC_PROTO {
+            return None;
+        }
+        // The first parameter is the probe's private data.
+        prototype.vlen.checked_sub(1)
+    }
+
+    fn member(&self, id: u32, wanted: &[u8], depth: u32) -> Option<(FieldOffset, u32)> {
+        let composite = self.composite(id)?;
+        for index in 0..composite.vlen as usize {
+            let at = composite.data + index * 12;
+            let name = self.name(self.word(at).ok()?);
+            let member_type = self.word(at + 4).ok()?;
+            let raw = self.word(at + 8).ok()?;
+            let offset = if composite.kflag {
+                FieldOffset { bits: raw & 0x00ff_ffff, bitfield_size: raw >> 24 }
+            } else {
+                FieldOffset { bits: raw, bitfield_size: 0 }
+            };
+            if name == wanted {
+                return Some((offset, member_type));
+            }
+            if name.is_empty()
+                && depth < MAX_DEPTH
+                && let Some((inner, inner_type)) = self.member(member_type, wanted, depth + 1)
+            {
+                let bits = offset.bits.checked_add(inner.bits)?;
+                return Some((FieldOffset { bits, ..inner }, inner_type));
+            }
+        }
+        None
+    }
+
+    /// The structure or union behind typedefs and qualifiers.
+    fn composite(&self, mut id: u32) -> Option<TypeHeader> {
+        for _ in 0..MAX_DEPTH {
+            let header = self.type_header(id)?;
+            match header.kind {
+                KIND_STRUCT | KIND_UNION => return Some(header),
+                KIND_TYPEDEF | KIND_VOLATILE | KIND_CONST => id = header.reference,
+                _ => return None,
+            }
+        }
+        None
+    }
+
+    fn type_header(&self, id: u32) -> Option<TypeHeader> {
+        let at = *self.types.get((id as usize).checked_sub(1)?)?;
+        self.header(at as usize).ok()
+    }
+
+    fn header(&self, at: usize) -> Result<TypeHeader> {
+        let info = self.word(at + 4)?;
+        Ok(TypeHeader {
+            data: at + 12,
+            kind: (info >> 24) & 0x1f,
+            vlen: info & 0xffff,
+            kflag: info >> 31 != 0,
+            reference: self.word(at + 8)?,
+        })
+    }
+
+    /// The string at `offset`, empty if there is none.
+    fn name(&self, offset: u32) -> &[u8] {
+        let (begin, end) = self.strings;
+        let rest = begin
+            .checked_add(offset as usize)
+            .filter(|&at| at < end)
+            .map_or(&[][..], |at| &self.bytes[at..end]);
+        rest.split(|&byte| byte == 0).next().unwrap_or_default()
+    }
+
+    fn byte(&self, at: usize) -> Result<u8> {
+        self.bytes.get(at).copied().context("it ends too early")
+    }
+
+    fn word(&self, at: usize) -> Result<u32> {
+        let bytes = self.bytes.get(at..at + 4).context("it ends too early")?;
+        Ok(u32::from_ne_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]))
+    }
+}
+
+/// Bytes that follow the header of a type.
+fn data_length(header: &TypeHeader) -> Result<usize> {
+    let vlen = header.vlen as usize;
+    Ok(match header.kind {
+        // int, var, decl_tag
+        1 | 14 | 17 => 4,
+        // array
+        3 => 12,
+        // struct, union, datasec, enum64
+        KIND_STRUCT | KIND_UNION | 15 | 19 => vlen * 12,
+        // enum, func_proto
+        6 | KIND_FUNC_PROTO => vlen * 8,
+        // ptr, fwd, typedef, qualifiers, func, float, type_tag
+        KIND_PTR | 7..=12 | 16 | 18 => 0,
+        kind => bail!("type kind {kind} is newer than this reader"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Btf, FieldOffset};
+
+    /// struct outer { u8 a; struct { u32 b; u32 c:3; }; } with the bit-field flag set.
+    fn sample() -> Vec<u8> {
+        let strings = b"\0outer\0a\0b\0c\0btf_trace_x\0";
+        let struct_info = |vlen: u32| (1 << 31) | (4 << 24) | vlen;
+        let words: Vec<u32> = vec![
+            0,
+            1 << 24,
+            4,
+            32, // 1: int
+            1,
+            struct_info(2),
+            16,
+            7,
+            1,
+            0,
+            0,
+            3,
+            32, // 2: outer { a: 1 @0; (anonymous): 3 @32 }
+            0,
+            struct_info(2),
+            8,
+            9,
+            1,
+            0,
+            11,
+            1,
+            (3 << 24) | 32, // 3: { b @0; c:3 @32 }
+            13,
+            8 << 24,
+            5, // 4: typedef btf_trace_x -> 5
+            0,
+            2 << 24,
+            6, // 5: pointer -> 6
+            0,
+            (13 << 24) | 3,
+            0,
+            0,
+            1,
+            0,
+            1,
+            0,
+            1, // 6: function of three
+        ];
+        let types: Vec<u8> = words.iter().flat_map(|word| word.to_ne_bytes()).collect();
+        let mut bytes = 0xeb9f_u16.to_ne_bytes().to_vec();
+        bytes.extend([1, 0]);
+        for word in [24, 0, types.len(), types.len(), strings.len()] {
+            bytes.extend(u32::try_from(word).expect("small").to_ne_bytes());
+        }
+        bytes.extend(types);
+        bytes.extend(strings);
+        bytes
+    }
+
+    #[test]
+    fn fields_are_found_through_anonymous_members() {
+        let btf = Btf::parse(sample()).expect("sample is valid");
+        assert_eq!(btf.field("outer", "b"), Some(FieldOffset { bits: 32, bitfield_size: 0 }));
+        assert_eq!(btf.field("outer", "c"), Some(FieldOffset { bits: 64, bitfield_size: 3 }));
+        assert_eq!(btf.field("outer", "d"), None);
+        assert_eq!(btf.field("inner", "a"), None);
+    }
+
+    #[test]
+    fn the_private_data_does_not_count_as_an_argument() {
+        let btf = Btf::parse(sample()).expect("sample is valid");
+        assert_eq!(btf.tracepoint_arguments("x"), Some(2));
+        assert_eq!(btf.tracepoint_arguments("y"), None);
+    }
+
+    #[test]
+    fn damaged_bytes_are_refused_or_harmless() {
+        let good = sample();
+        for length in 0..good.len() {
+            // A shorter file is refused, or (cut inside the strings' padding) still consistent.
+            drop(Btf::parse(good[..length].to_vec()));
+        }
+        for at in 0..good.len() {
+            let mut bad = good.clone();
+            bad[at] ^= 0xff;
+            if let Ok(btf) = Btf::parse(bad) {
+                let _ = (btf.field("outer", "b"), btf.tracepoint_arguments("x"));
+            }
+        }
+        assert!(Btf::parse(good[..good.len() - 30].to_vec()).is_err());
+        assert!(Btf::parse(b"\x7fELF".to_vec()).is_err());
+    }
+}

@@ -1,0 +1,317 @@
+//! Records to events: every byte is checked, nothing is believed.
+
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    time::Duration,
+};
+
+use bytemuck::AnyBitPattern;
+use tcptrace_common::{
+    record::{
+        DETAIL_CGROUP, DETAIL_COUNTERS, DETAIL_TASK, DetailRecord, FLAG_CLASSIC, FLAG_KERNEL,
+        FLAG_OWNED, FLAG_REPAIR, HookRecord, KIND_DESTROYED, KIND_DETAIL, KIND_RESET_RECEIVED,
+        KIND_RESET_SENT, KIND_TRANSITION, OwnerRecord, SHAPE_FULL, SHAPE_MINISOCK, SHAPE_REQUEST,
+        SOCK_DEAD, SOCK_DONE, SocketRecord, TIMER_KEEPALIVE, TIMER_NONE, TIMER_PROBE,
+        TIMER_RETRANSMIT, TIMER_TIMEWAIT, TransitionRecord,
+    },
+    tcp_state::TcpState,
+};
+
+use crate::{
+    event::{
+        Comm, Counters, Endpoint, Event, Holder, Hook, HookKind, Process, Shape, Socket,
+        SocketFields, Timer, TimerKind, Transition, Tuple,
+    },
+    time::Timestamp,
+};
+
+const AF_INET: u8 = 2;
+const AF_INET6: u8 = 10;
+
+/// Decodes one record of the ring buffer; `None` if it is not one we write.
+#[must_use]
+pub fn event(bytes: &[u8]) -> Option<Event> {
+    match *bytes.first()? {
+        KIND_TRANSITION => transition(&read(bytes)?, None).map(Event::Transition),
+        KIND_DETAIL => {
+            let detail: DetailRecord = read(bytes)?;
+            transition(&detail.transition, Some(&detail)).map(Event::Transition)
+        }
+        KIND_DESTROYED | KIND_RESET_RECEIVED | KIND_RESET_SENT => {
+            hook(&read(bytes)?).map(Event::Hook)
+        }
+        _ => None,
+    }
+}
+
+/// The record that `bytes` hold, if their length is right.
+fn read<T: AnyBitPattern>(bytes: &[u8]) -> Option<T> {
+    bytemuck::try_pod_read_unaligned(bytes).ok()
+}
+
+fn transition(record: &TransitionRecord, detail: Option<&DetailRecord>) -> Option<Transition> {
+    let from = TcpState::from_number(record.old)?;
+    let to = TcpState::from_number(record.new)?;
+    let listens = from == TcpState::Listen && to == TcpState::Close || to == TcpState::Listen;
+    let tuple = tuple(
+        record.family,
+        (&record.laddr, record.lport),
+        (&record.raddr, record.rport),
+        listens,
+    )?;
+    let has = |bit: u8| detail.filter(|_| record.detail & bit != 0);
+    Some(Transition {
+        at: Timestamp(record.boot_ns),
+        skaddr: record.skaddr,
+        cookie: known(record.cookie),
+        from,
+        to,
+        tuple,
+        netns: known(record.netns),
+        socket: (record.flags & FLAG_CLASSIC == 0).then(|| SocketFields {
+            owned: record.flags & FLAG_OWNED != 0,
+            dead: record.sk_flags & SOCK_DEAD != 0,
+            done: record.sk_flags & SOCK_DONE != 0,
+            err: record.sk_err,
+            shutdown: record.shutdown,
+            kernel: record.flags & FLAG_KERNEL != 0,
+            repair: record.flags & FLAG_REPAIR != 0,
+            inode: known(record.inode),
+        }),
+        on_cpu: has(DETAIL_TASK).map(|detail| Process { pid: detail.pid, comm: Comm(detail.comm) }),
+        counters: has(DETAIL_COUNTERS).map(|detail| counters(detail, record)),
+        cgroup: has(DETAIL_CGROUP).and_then(|detail| known(detail.cgroup)),
+    })
+}
+
+fn counters(detail: &DetailRecord, record: &TransitionRecord) -> Counters {
+    // The peer's FIN takes a sequence number and is counted as a received byte (tcp_fin is called
+    // with rcv_nxt behind it, 5.10 to 7.2).
+    let fin = u64::from(record.sk_flags & SOCK_DONE != 0);
+    Counters {
+        tx_bytes: detail.tx_bytes,
+        rx_bytes: detail.rx_bytes.saturating_sub(fin),
+        retransmits: detail.retransmits,
+        srtt_us: known(detail.srtt_us8 >> 3),
+    }
+}
+
+fn hook(record: &HookRecord) -> Option<Hook> {
+    let kind = match record.kind {
+        KIND_DESTROYED => HookKind::Destroyed,
+        KIND_RESET_RECEIVED => HookKind::ResetReceived,
+        KIND_RESET_SENT => HookKind::ResetSent,
+        _ => return None,
+    };
+    Some(Hook {
+        at: Timestamp(record.boot_ns),
+        skaddr: record.skaddr,
+        cookie: known(record.cookie),
+        kind,
+    })
+}
+
+/// Decodes one socket of `iter/tcp`; `jiffy_ns` is the length of a jiffy.
+#[must_use]
+pub fn socket(bytes: &[u8], jiffy_ns: u64) -> Option<Socket> {
+    let record: SocketRecord = read(bytes)?;
+    let state = TcpState::from_number(record.state)?;
+    let shape = match record.shape {
+        SHAPE_FULL => Shape::Full,
+        SHAPE_MINISOCK => Shape::Minisock,
+        SHAPE_REQUEST => Shape::Request,
+        _ => return None,
+    };
+    let at = Timestamp(record.boot_ns);
+    Some(Socket {
+        at,
+        skaddr: known(record.skaddr),
+        cookie: known(record.cookie),
+        state,
+        shape,
+        tuple: tuple(
+            record.family,
+            (&record.laddr, record.lport),
+            (&record.raddr, record.rport),
+            state == TcpState::Listen,
+        )?,
+        netns: record.netns,
+        inode: known(record.inode),
+        kernel: (shape == Shape::Full).then_some(record.flags & FLAG_KERNEL != 0),
+        recv_q: record.recv_q,
+        send_q: record.send_q,
+        timer: timer(&record, at, jiffy_ns),
+        last_ack: stamp(record.last_ack, &record, jiffy_ns),
+        last_data: stamp(record.last_data, &record, jiffy_ns),
+        cgroup: known(record.cgroup),
+    })
+}
+
+fn timer(record: &SocketRecord, at: Timestamp, jiffy_ns: u64) -> Option<Timer> {
+    let kind = match record.timer {
+        TIMER_NONE => TimerKind::Off,
+        TIMER_RETRANSMIT => TimerKind::Retransmit,
+        TIMER_KEEPALIVE => TimerKind::Keepalive,
+        TIMER_TIMEWAIT => TimerKind::Timewait,
+        TIMER_PROBE => TimerKind::Probe,
+        _ => return None,
+    };
+    let expires = match record.expires.checked_sub(record.jiffies) {
+        Some(left) => at + Duration::from_nanos(left.saturating_mul(jiffy_ns)),
+        None => {
+            at - Duration::from_nanos((record.jiffies - record.expires).saturating_mul(jiffy_ns))
+        }
+    };
+    Some(Timer { kind, expires, retransmits: record.retransmits })
+}
+
+/// The latest moment at which a stamp of the low 32 bits of jiffies can have been taken, so that
+/// the time since then is a lower bound: a jiffy may have been nearly over.
+fn stamp(jiffies: u32, record: &SocketRecord, jiffy_ns: u64) -> Option<Timestamp> {
+    let jiffies = known(jiffies)?;
+    #[expect(clippy::cast_possible_truncation, reason = "the stamp has the low 32 bits only")]
+    let passed = (record.jiffies as u32).wrapping_sub(jiffies);
+    let passed = u64::from(passed.saturating_sub(1));
+    Some(Timestamp(record.boot_ns) - Duration::from_nanos(passed.saturating_mul(jiffy_ns)))
+}
+
+/// Decodes one descriptor of `iter/task_file`.
+#[must_use]
+pub fn holder(bytes: &[u8]) -> Option<Holder> {
+    let record: OwnerRecord = read(bytes)?;
+    Some(Holder {
+        skaddr: known(record.skaddr),
+        inode: known(record.inode)?,
+        process: Process { pid: record.pid, comm: Comm(record.comm) },
+        fd: record.fd,
+    })
+}
+
+/// Builds a tuple from kernel bytes. An unspecified address means unknown, except the local one of
+/// a listener, where it means all addresses.
+#[must_use]
+pub fn tuple(
+    family: u8,
+    local: (&[u8; 16], u16),
+    remote: (&[u8; 16], u16),
+    listens: bool,
+) -> Option<Tuple> {
+    let address = |bytes: &[u8; 16]| match family {
+        AF_INET => Some(IpAddr::V4(Ipv4Addr::new(bytes[0], bytes[1], bytes[2], bytes[3]))),
+        AF_INET6 => Some(IpAddr::V6(Ipv6Addr::from(*bytes))),
+        _ => None,
+    };
+    let (laddr, raddr) = (address(local.0)?, address(remote.0)?);
+    let v4mapped = [laddr, raddr]
+        .iter()
+        .any(|addr| matches!(addr, IpAddr::V6(addr) if addr.to_ipv4_mapped().is_some()));
+    Some(Tuple {
+        local: Endpoint {
+            addr: Some(laddr.to_canonical()).filter(|addr| listens || !addr.is_unspecified()),
+            port: known(local.1),
+        },
+        remote: Endpoint {
+            addr: Some(raddr.to_canonical()).filter(|addr| !addr.is_unspecified()),
+            port: known(remote.1),
+        },
+        v4mapped,
+        ipv6: family == AF_INET6,
+    })
+}
+
+/// 0 means unknown in a record.
+fn known<T: Default + PartialEq>(value: T) -> Option<T> {
+    (value != T::default()).then_some(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use bytemuck::Zeroable;
+
+    use super::{
+        AF_INET, AF_INET6, DetailRecord, Event, KIND_DETAIL, KIND_TRANSITION, SocketRecord,
+        TransitionRecord, event, socket, tuple,
+    };
+    use crate::time::Timestamp;
+
+    fn record() -> TransitionRecord {
+        TransitionRecord {
+            kind: KIND_TRANSITION,
+            old: 1,
+            new: 8,
+            family: AF_INET,
+            laddr: [10, 0, 0, 5, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+            lport: 443,
+            ..TransitionRecord::zeroed()
+        }
+    }
+
+    #[test]
+    fn zero_means_unknown() {
+        let Some(Event::Transition(transition)) = event(bytemuck::bytes_of(&record())) else {
+            panic!("a valid record");
+        };
+        assert_eq!(transition.tuple.local.port, Some(443));
+        assert_eq!(transition.tuple.remote.addr, None);
+        assert_eq!(transition.tuple.remote.port, None);
+        assert_eq!(transition.cookie, None);
+        assert_eq!(transition.on_cpu, None);
+    }
+
+    #[test]
+    fn strange_records_are_refused() {
+        let good = record();
+        assert_eq!(event(&[]), None);
+        assert_eq!(event(&bytemuck::bytes_of(&good)[..79]), None);
+        for bad in [
+            TransitionRecord { kind: 77, ..good },
+            TransitionRecord { kind: KIND_DETAIL, ..good },
+            TransitionRecord { old: 0, ..good },
+            TransitionRecord { new: 13, ..good },
+            TransitionRecord { family: 1, ..good },
+        ] {
+            assert_eq!(event(bytemuck::bytes_of(&bad)), None, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn the_fin_of_the_peer_is_no_payload() {
+        let mut detail = DetailRecord {
+            transition: TransitionRecord { kind: KIND_DETAIL, detail: 2, sk_flags: 2, ..record() },
+            rx_bytes: 101,
+            ..DetailRecord::zeroed()
+        };
+        let rx = |detail: &DetailRecord| match event(bytemuck::bytes_of(detail)) {
+            Some(Event::Transition(transition)) => transition.counters.map(|c| c.rx_bytes),
+            _ => None,
+        };
+        assert_eq!(rx(&detail), Some(100));
+        detail.transition.sk_flags = 0;
+        assert_eq!(rx(&detail), Some(101));
+        detail.transition.detail = 0;
+        assert_eq!(rx(&detail), None);
+    }
+
+    #[test]
+    fn mapped_addresses_become_ipv4() {
+        let mapped = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 192, 0, 2, 1];
+        let tuple = tuple(AF_INET6, (&mapped, 1), (&mapped, 2), false).expect("valid");
+        assert!(tuple.v4mapped && tuple.ipv6);
+        assert_eq!(tuple.local.addr.map(|addr| addr.to_string()).as_deref(), Some("192.0.2.1"));
+    }
+
+    #[test]
+    fn stamps_survive_the_wrap_of_jiffies_and_stay_lower_bounds() {
+        let record = SocketRecord {
+            state: 1,
+            family: AF_INET,
+            boot_ns: 1_000_000_000,
+            jiffies: 0x1_0000_0005,
+            last_ack: u32::MAX - 4,
+            ..SocketRecord::zeroed()
+        };
+        let socket = socket(bytemuck::bytes_of(&record), 4_000_000).expect("valid");
+        assert_eq!(socket.last_ack, Some(Timestamp(1_000_000_000 - 9 * 4_000_000)));
+        assert_eq!(socket.last_data, None);
+    }
+}

@@ -1,0 +1,60 @@
+//! Field offsets of the running kernel, for the programs.
+
+use anyhow::{Context as _, Result, bail};
+use tcptrace_common::layout::{ABSENT, FIELDS, Layout};
+
+use super::btf::{Btf, FieldOffset};
+
+/// Looks every field of [`FIELDS`] up.
+///
+/// # Errors
+/// If the kernel lacks a field without which the fast path cannot work.
+pub(super) fn resolve(btf: &Btf) -> Result<Layout> {
+    let mut offsets = Vec::with_capacity(FIELDS.len());
+    for field in FIELDS {
+        match btf.field(field.structure, field.path).and_then(byte_offset) {
+            Some(offset) => offsets.push(offset),
+            None if field.required => {
+                bail!("this kernel's BTF has no {}.{}", field.structure, field.path);
+            }
+            None => {
+                log::debug!("this kernel has no {}.{}", field.structure, field.path);
+                offsets.push(ABSENT);
+            }
+        }
+    }
+    bytemuck::try_pod_read_unaligned(bytemuck::cast_slice(&offsets))
+        .ok()
+        .context("the field table and the layout disagree")
+}
+
+/// The bit of the one-bit field `path` within its byte, 0 if there is no such field.
+pub(super) fn bit_mask(btf: &Btf, structure: &str, path: &str) -> u8 {
+    match btf.field(structure, path) {
+        Some(FieldOffset { bits, bitfield_size: 1 }) => 1 << (bits % 8),
+        // A plain bool or byte.
+        Some(FieldOffset { bitfield_size: 0, .. }) => 1,
+        _ => 0,
+    }
+}
+
+fn byte_offset(field: FieldOffset) -> Option<u16> {
+    u16::try_from(field.bits / 8).ok().filter(|&offset| offset != ABSENT)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Btf, resolve};
+
+    #[test]
+    fn a_required_field_that_is_missing_is_named() {
+        let mut empty = 0xeb9f_u16.to_ne_bytes().to_vec();
+        empty.extend([1, 0]);
+        for word in [24_u32, 0, 0, 0, 1] {
+            empty.extend(word.to_ne_bytes());
+        }
+        empty.push(0);
+        let error = resolve(&Btf::parse(empty).expect("valid, though empty")).expect_err("empty");
+        assert_eq!(error.to_string(), "this kernel's BTF has no sock_common.skc_daddr");
+    }
+}

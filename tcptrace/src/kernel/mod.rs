@@ -1,0 +1,16 @@
+//! The kernel edge: programs, maps, iterators, namespaces. The only module that names aya.
+
+pub mod btf;
+pub mod clock;
+pub mod decode;
+mod holders;
+mod layout;
+mod loader;
+pub mod namespaces;
+mod netlink;
+pub mod requirements;
+mod source;
+mod tracepoint_format;
+
+pub use loader::{HookState, Mode};
+pub use source::{Dump, KernelSource, SourceOptions};

@@ -1,0 +1,92 @@
+//! Network namespaces: finding them, and working inside one.
+
+use std::{
+    collections::BTreeMap,
+    fs::{self, File},
+    os::{fd::AsFd as _, unix::fs::MetadataExt as _},
+    path::{Path, PathBuf},
+    thread,
+};
+
+use anyhow::{Context as _, Result, anyhow};
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+
+/// Our own network namespace.
+const OWN: &str = "/proc/self/ns/net";
+/// Where `ip netns` and container runtimes bind namespaces that may have no process.
+const NAMED: [&str; 2] = ["/run/netns", "/run/docker/netns"];
+
+/// Inode number of the network namespace at `path`.
+///
+/// # Errors
+/// If there is nothing at `path` or it cannot be looked at.
+pub fn inode_of(path: &Path) -> Result<u32> {
+    let metadata = fs::metadata(path)
+        .with_context(|| format!("no network namespace at {}", path.display()))?;
+    u32::try_from(metadata.ino())
+        .with_context(|| format!("{} is not a network namespace", path.display()))
+}
+
+/// Inode number of our own network namespace.
+///
+/// # Errors
+/// If /proc is not mounted.
+pub fn own() -> Result<u32> {
+    inode_of(Path::new(OWN))
+}
+
+/// Every network namespace that a process lives in or that is bound to a name, with a path to it.
+/// Namespaces kept alive by a descriptor alone are not found. Processes that end meanwhile, or that
+/// we may not look at, are passed over.
+pub fn all() -> BTreeMap<u32, PathBuf> {
+    let mut found = BTreeMap::new();
+    let mut add = |path: PathBuf| {
+        if let Ok(inode) = inode_of(&path) {
+            found.entry(inode).or_insert(path);
+        }
+    };
+    add(PathBuf::from(OWN));
+    for folder in NAMED {
+        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+            add(entry.path());
+        }
+    }
+    for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
+        if entry.file_name().as_encoded_bytes().iter().all(u8::is_ascii_digit) {
+            add(entry.path().join("ns/net"));
+        }
+    }
+    found
+}
+
+/// Runs `work` once inside each namespace, on a thread of its own, so that this one stays where it
+/// is. Returns the namespaces that could be entered, with what `work` gave.
+pub fn inside_each<T: Send>(
+    namespaces: &BTreeMap<u32, PathBuf>,
+    mut work: impl FnMut(u32) -> Result<T> + Send,
+) -> Vec<(u32, Result<T>)> {
+    let own = own().ok();
+    let result = thread::scope(|scope| {
+        scope
+            .spawn(|| {
+                // Our own comes first, before the thread has moved.
+                let mut order: Vec<_> = namespaces.iter().collect();
+                order.sort_by_key(|&(&inode, _)| (Some(inode) != own, inode));
+                order
+                    .into_iter()
+                    .map(|(&inode, path)| {
+                        let entered = if Some(inode) == own { Ok(()) } else { enter(path) };
+                        (inode, entered.and_then(|()| work(inode)))
+                    })
+                    .collect::<Vec<_>>()
+            })
+            .join()
+    });
+    result.unwrap_or_else(|_| vec![(0, Err(anyhow!("the thread that visits namespaces died")))])
+}
+
+fn enter(path: &Path) -> Result<()> {
+    let file = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
+    move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network))
+        .with_context(|| format!("cannot enter the network namespace {}", path.display()))
+}

@@ -1,0 +1,160 @@
+//! Existing sockets by `sock_diag`: the fallback where `iter/tcp` cannot run.
+
+use anyhow::{Context as _, Result, bail};
+use bytes::Buf as _;
+use netlink_packet_core::{
+    NLM_F_DUMP, NLM_F_REQUEST, NetlinkBuffer, NetlinkHeader, NetlinkMessage,
+};
+use netlink_packet_sock_diag::{
+    SockDiagMessage,
+    constants::{AF_INET, AF_INET6, IPPROTO_TCP},
+    inet::{ExtensionFlags, InetRequest, SocketId, StateFlags},
+};
+use netlink_sys::{Socket as NetlinkSocket, SocketAddr, protocols::NETLINK_SOCK_DIAG};
+use tcptrace_common::tcp_state::TcpState;
+
+use super::{clock, decode};
+use crate::{
+    event::{Shape, Socket, Timer, TimerKind},
+    time::Timestamp,
+};
+
+const NLMSG_ERROR: u16 = 2;
+const NLMSG_DONE: u16 = 3;
+/// Length of `struct inet_diag_msg`.
+const DIAG_LENGTH: usize = 72;
+/// The kernel fills at most 32 KiB at a time (netlink_dump).
+const BUFFER: usize = 65_536;
+
+/// All TCP sockets of the calling thread's network namespace, whose inode number is `netns`.
+pub(super) fn sockets(netns: u32, found: &mut Vec<Socket>) -> Result<()> {
+    for family in [AF_INET, AF_INET6] {
+        dump(family, netns, found).context("sock_diag failed")?;
+    }
+    Ok(())
+}
+
+fn dump(family: u8, netns: u32, found: &mut Vec<Socket>) -> Result<()> {
+    let mut socket = NetlinkSocket::new(NETLINK_SOCK_DIAG)?;
+    socket.bind_auto()?;
+    socket.connect(&SocketAddr::new(0, 0))?;
+    let mut header = NetlinkHeader::default();
+    header.flags = NLM_F_REQUEST | NLM_F_DUMP;
+    let mut request = NetlinkMessage::new(
+        header,
+        SockDiagMessage::InetRequest(InetRequest {
+            family,
+            protocol: IPPROTO_TCP,
+            extensions: ExtensionFlags::empty(),
+            states: StateFlags::all(),
+            socket_id: if family == AF_INET { SocketId::new_v4() } else { SocketId::new_v6() },
+        })
+        .into(),
+    );
+    request.finalize();
+    let mut bytes = vec![0; request.buffer_len()];
+    request.serialize(&mut bytes);
+    socket.send(&bytes, 0)?;
+    let mut buffer = vec![0; BUFFER];
+    loop {
+        let length = socket.recv(&mut &mut buffer[..], 0)?;
+        if walk(&buffer[..length], netns, found)? {
+            return Ok(());
+        }
+    }
+}
+
+/// Reads the messages of one datagram; true at the end of the dump.
+fn walk(mut bytes: &[u8], netns: u32, found: &mut Vec<Socket>) -> Result<bool> {
+    while !bytes.is_empty() {
+        let message = NetlinkBuffer::new_checked(bytes)?;
+        match message.message_type() {
+            NLMSG_DONE => return Ok(true),
+            NLMSG_ERROR => bail!("the kernel refused the request"),
+            _ => found.extend(parse(message.payload(), netns, clock::now())),
+        }
+        let length = (message.length() as usize).next_multiple_of(4);
+        bytes = bytes.get(length..).unwrap_or_default();
+    }
+    Ok(false)
+}
+
+/// Decodes a `struct inet_diag_msg` (include/uapi/linux/inet_diag.h). The crate's own decoder drops
+/// the time left of a minisock, which is what we came for.
+fn parse(mut bytes: &[u8], netns: u32, at: Timestamp) -> Option<Socket> {
+    if bytes.len() < DIAG_LENGTH {
+        return None;
+    }
+    let (family, state) = (bytes.get_u8(), TcpState::from_number(bytes.get_u8())?);
+    let (timer, retransmits) = (bytes.get_u8(), bytes.get_u8());
+    let (lport, rport) = (bytes.get_u16(), bytes.get_u16());
+    let (mut laddr, mut raddr) = ([0; 16], [0; 16]);
+    bytes.copy_to_slice(&mut laddr);
+    bytes.copy_to_slice(&mut raddr);
+    bytes.advance(4); // the interface
+    let cookie = u64::from(bytes.get_u32_ne()) | u64::from(bytes.get_u32_ne()) << 32;
+    let left_ms = u64::from(bytes.get_u32_ne());
+    let (recv_q, send_q) = (bytes.get_u32_ne(), bytes.get_u32_ne());
+    bytes.advance(4); // the user
+    let inode = bytes.get_u32_ne();
+    let kind = match timer {
+        0 => TimerKind::Off,
+        1 => TimerKind::Retransmit,
+        2 => TimerKind::Keepalive,
+        3 => TimerKind::Timewait,
+        4 => TimerKind::Probe,
+        _ => return None,
+    };
+    let shape = match (kind, state) {
+        (TimerKind::Timewait, _) | (_, TcpState::TimeWait) => Shape::Minisock,
+        // A full socket in SYN_RECV exists for microseconds only, except with Fast Open.
+        (_, TcpState::SynRecv) if inode == 0 => Shape::Request,
+        _ => Shape::Full,
+    };
+    Some(Socket {
+        at,
+        skaddr: None,
+        cookie: Some(cookie).filter(|&cookie| cookie != 0),
+        state,
+        shape,
+        tuple: decode::tuple(family, (&laddr, lport), (&raddr, rport), state == TcpState::Listen)?,
+        netns,
+        inode: Some(inode).filter(|&inode| inode != 0),
+        kernel: None,
+        recv_q,
+        send_q,
+        timer: Some(Timer {
+            kind,
+            expires: at + std::time::Duration::from_millis(left_ms),
+            retransmits,
+        }),
+        last_ack: None,
+        last_data: None,
+        cgroup: None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{DIAG_LENGTH, parse, walk};
+    use crate::{event::Shape, time::Timestamp};
+
+    #[test]
+    fn short_or_strange_messages_are_passed_over() {
+        let mut message = [0; DIAG_LENGTH];
+        assert!(parse(&message[..DIAG_LENGTH - 1], 1, Timestamp(0)).is_none());
+        assert!(parse(&message, 1, Timestamp(0)).is_none(), "state 0");
+        (message[0], message[1], message[2]) = (2, 5, 3);
+        let socket = parse(&message, 1, Timestamp(0)).expect("an orphan in FIN_WAIT2");
+        assert_eq!((socket.shape, socket.cookie, socket.inode), (Shape::Minisock, None, None));
+        message[0] = 7;
+        assert!(parse(&message, 1, Timestamp(0)).is_none(), "family 7");
+    }
+
+    #[test]
+    fn a_truncated_datagram_is_an_error_not_a_loop() {
+        let mut found = Vec::new();
+        assert!(walk(&[1, 2, 3], 1, &mut found).is_err());
+        assert!(walk(&[0; 16], 1, &mut found).is_err());
+    }
+}

@@ -1,0 +1,274 @@
+//! The running kernel as a source of events.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::Read as _,
+    os::fd::{AsFd as _, AsRawFd as _},
+    path::PathBuf,
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result};
+use aya::{
+    maps::{MapData, RingBuf},
+    programs::BtfTracePoint,
+};
+use aya_log::EbpfLogger;
+use tcptrace_common::{record::SocketRecord, symbols};
+use tokio::{
+    io::{Interest, unix::AsyncFd},
+    time::timeout,
+};
+
+use super::{
+    HookState, Mode, clock, decode, holders,
+    loader::{self, Programs},
+    namespaces, netlink, requirements,
+};
+use crate::{
+    event::{DumpEnd, Event, Holder, Lost, LostWhy, Socket},
+    time::Timestamp,
+};
+
+/// How soon the ring buffer is looked at again after it held something.
+const BUSY_INTERVAL: Duration = Duration::from_millis(4);
+/// The longest time a record can lie in the ring buffer unseen.
+const IDLE_INTERVAL: Duration = Duration::from_millis(64);
+/// Records taken out in one go, so that a flood cannot keep the loop from its other duties.
+const MAX_BATCH: usize = 65_536;
+
+/// What to trace, and how.
+#[derive(Clone, Debug)]
+pub struct SourceOptions {
+    /// Size of the ring buffer in bytes, a power of two and a multiple of the page size.
+    pub ring_bytes: u32,
+    /// Record the task on the CPU with every event.
+    pub on_cpu: bool,
+    /// Only this family: 4 or 6.
+    pub family: Option<u8>,
+    /// Only these local ports; empty for all.
+    pub local_ports: Vec<u16>,
+    /// Only these remote ports; empty for all.
+    pub remote_ports: Vec<u16>,
+    /// Only this network namespace.
+    pub netns: Option<u32>,
+    /// Let the kernel programs log; slow.
+    pub log_programs: bool,
+}
+
+impl Default for SourceOptions {
+    fn default() -> Self {
+        Self {
+            ring_bytes: 32 << 20,
+            on_cpu: false,
+            family: None,
+            local_ports: Vec::new(),
+            remote_ports: Vec::new(),
+            netns: None,
+            log_programs: false,
+        }
+    }
+}
+
+/// A dump of existing sockets.
+#[derive(Debug, Default)]
+pub struct Dump {
+    /// The sockets.
+    pub sockets: Vec<Socket>,
+    /// When it began, and which namespaces it covered.
+    pub end: Option<DumpEnd>,
+    /// Namespaces that could not be entered or walked, with the reason for the first.
+    pub failed: Vec<(u32, String)>,
+}
+
+/// The running kernel.
+pub struct KernelSource {
+    programs: Programs,
+    ring: AsyncFd<RingBuf<MapData>>,
+    logger: Option<EbpfLogger<&'static dyn log::Log>>,
+    interval: Duration,
+    lost_ring: u64,
+    lost_recursion: u64,
+    jiffy_ns: u64,
+}
+
+impl KernelSource {
+    /// Loads and attaches the programs. From here on no transition goes unseen or uncounted.
+    ///
+    /// # Errors
+    /// If this machine does not allow tracing; the message says what is missing and the fix.
+    pub fn start(options: &SourceOptions) -> Result<Self> {
+        Self::attach(options).map_err(|error| requirements::explain(&error))
+    }
+
+    fn attach(options: &SourceOptions) -> Result<Self> {
+        requirements::raise_memlock_limit();
+        let mut programs = loader::load(options)?;
+        let logger = options
+            .log_programs
+            .then(|| EbpfLogger::init(&mut programs.ebpf))
+            .transpose()
+            .context("cannot read the log of the kernel programs")?;
+        let ring = loader::ring(&mut programs.ebpf)?;
+        // SAFETY: the ring buffer owns its descriptor and never replaces it.
+        let ring = unsafe { AsyncFd::register_with_interest(ring, Interest::READABLE) }
+            .map_err(|error| error.into_parts().1)
+            .context("cannot wait for the ring buffer")?;
+        Ok(Self {
+            programs,
+            ring,
+            logger,
+            interval: BUSY_INTERVAL,
+            lost_ring: 0,
+            lost_recursion: 0,
+            jiffy_ns: clock::jiffy_ns(),
+        })
+    }
+
+    /// Which variant is running.
+    #[must_use]
+    pub fn mode(&self) -> Mode {
+        self.programs.mode
+    }
+
+    /// Why the fast path is not used, if it is not.
+    #[must_use]
+    pub fn degraded(&self) -> Option<&str> {
+        self.programs.degraded.as_deref()
+    }
+
+    /// The helper hooks and iterators, working or not.
+    #[must_use]
+    pub fn hooks(&self) -> &[HookState] {
+        &self.programs.hooks
+    }
+
+    /// Whether the hook or iterator `name` works.
+    #[must_use]
+    pub fn has_hook(&self, name: &str) -> bool {
+        self.programs.hooks.iter().any(|hook| hook.name == name && hook.problem.is_none())
+    }
+
+    /// Waits until the ring buffer is worth a look, or `limit` has passed. The interval grows while
+    /// nothing happens; above its fill mark the buffer itself wakes us.
+    pub async fn wait(&mut self, limit: Option<Duration>) {
+        let interval = limit.map_or(self.interval, |limit| limit.min(self.interval));
+        if let Ok(Ok(mut ready)) = timeout(interval, self.ring.readable()).await {
+            ready.clear_ready();
+        }
+    }
+
+    /// Takes out what the ring buffer holds, and what was lost since the last time. Returns the
+    /// moment up to which everything is in `events` now, or `None` if more is waiting.
+    pub fn drain(&mut self, events: &mut Vec<Event>) -> Option<Timestamp> {
+        let begin = clock::now();
+        let before = events.len();
+        let mut undecodable = 0;
+        let mut taken = 0;
+        let ring = self.ring.get_mut();
+        while taken < MAX_BATCH
+            && let Some(record) = ring.next()
+        {
+            taken += 1;
+            match decode::event(&record) {
+                Some(event) => events.push(event),
+                None => undecodable += 1,
+            }
+        }
+        let lost = self.losses(begin, undecodable);
+        // What was lost came before or between what is here, so it is told first.
+        events.splice(before..before, lost);
+        self.interval =
+            if taken > 0 { BUSY_INTERVAL } else { (self.interval * 2).min(IDLE_INTERVAL) };
+        if let Some(logger) = &mut self.logger {
+            logger.flush();
+        }
+        (taken < MAX_BATCH).then_some(begin)
+    }
+
+    fn losses(&mut self, at: Timestamp, undecodable: u64) -> Vec<Event> {
+        let ring = loader::lost(&self.programs.ebpf).unwrap_or(self.lost_ring);
+        let recursion = self.recursion_misses().unwrap_or(self.lost_recursion);
+        let counts = [
+            (ring.saturating_sub(self.lost_ring), LostWhy::RingFull),
+            (recursion.saturating_sub(self.lost_recursion), LostWhy::Recursion),
+            (undecodable, LostWhy::Undecodable),
+        ];
+        (self.lost_ring, self.lost_recursion) = (ring, recursion);
+        counts
+            .into_iter()
+            .filter(|&(count, _)| count > 0)
+            .map(|(count, why)| Event::Lost(Lost { at, count, why }))
+            .collect()
+    }
+
+    /// How often the program did not run because it was already running on that CPU (counted since
+    /// 5.12; `None` where the kernel does not tell).
+    fn recursion_misses(&self) -> Option<u64> {
+        let program = self.programs.ebpf.program(symbols::SET_STATE_BTF)?;
+        let program: &BtfTracePoint = program.try_into().ok()?;
+        let fd = program.fd().ok()?.as_fd().as_raw_fd();
+        let info = fs::read_to_string(format!("/proc/self/fdinfo/{fd}")).ok()?;
+        let line = info.lines().find_map(|line| line.strip_prefix("recursion_misses:"))?;
+        line.trim().parse().ok()
+    }
+
+    /// Walks the existing sockets of these namespaces, or of all there are.
+    pub fn dump(&mut self, wanted: Option<&[u32]>) -> Dump {
+        let mut namespaces = namespaces::all();
+        if let Some(wanted) = wanted {
+            namespaces.retain(|inode, _| wanted.contains(inode));
+        }
+        let started = clock::now();
+        let mut dump = Dump::default();
+        let mut covered = Vec::new();
+        for (netns, sockets) in self.walk(&namespaces) {
+            match sockets {
+                Ok(sockets) => {
+                    covered.push(netns);
+                    dump.sockets.extend(sockets);
+                }
+                Err(error) => dump.failed.push((netns, format!("{error:#}"))),
+            }
+        }
+        covered.sort_unstable();
+        dump.end = Some(DumpEnd { started, netns: covered });
+        dump
+    }
+
+    fn walk(&mut self, namespaces: &BTreeMap<u32, PathBuf>) -> Vec<(u32, Result<Vec<Socket>>)> {
+        let iterator = self.has_hook("iter/tcp");
+        let jiffy_ns = self.jiffy_ns;
+        let ebpf = &mut self.programs.ebpf;
+        namespaces::inside_each(namespaces, |netns| {
+            let mut sockets = Vec::new();
+            if iterator {
+                let mut bytes = Vec::new();
+                holders::open_iterator(ebpf, symbols::ITER_TCP)?
+                    .read_to_end(&mut bytes)
+                    .context("iter/tcp ended early")?;
+                sockets.extend(
+                    bytes
+                        .chunks_exact(size_of::<SocketRecord>())
+                        .filter_map(|record| decode::socket(record, jiffy_ns)),
+                );
+            } else {
+                netlink::sockets(netns, &mut sockets)?;
+            }
+            Ok(sockets)
+        })
+    }
+
+    /// Every descriptor that is a TCP socket (from /proc: any socket), of every process.
+    ///
+    /// # Errors
+    /// If neither the iterator nor /proc can be read.
+    pub fn holders(&mut self) -> Result<Vec<Holder>> {
+        if self.has_hook("iter/task_file") {
+            holders::by_iterator(&mut self.programs.ebpf)
+        } else {
+            holders::from_proc()
+        }
+    }
+}

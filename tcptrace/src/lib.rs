@@ -1,0 +1,8 @@
+//! tcptrace follows every TCP connection of a Linux host through its states.
+
+pub mod event;
+pub mod kernel;
+pub mod live;
+pub mod model;
+pub mod pipeline;
+pub mod time;

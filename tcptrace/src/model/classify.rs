@@ -1,0 +1,90 @@
+//! What a transition to CLOSE really was.
+//!
+//! The tracepoint never names TIME_WAIT, and one and the same FIN_WAIT2 to CLOSE stands for a real
+//! TIME_WAIT, an orphan that waits on as a minisock, a reset or a timeout. The fields of the socket
+//! in the same event tell them apart; each row was measured on 5.10 to 7.2.
+
+use tcptrace_common::tcp_state::TcpState;
+
+use crate::{event::SocketFields, model::change::Reason};
+
+/// What became of a connection whose full socket goes to CLOSE.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It rests in TIME_WAIT as a minisock.
+    TimeWait,
+    /// It waits for the peer's FIN in FIN_WAIT2 as a minisock without an owner.
+    OrphanFinWait2,
+    /// It is over.
+    Closed(Option<Reason>),
+}
+
+const EPIPE: u16 = 32;
+const ENETDOWN: u16 = 100;
+const ENETUNREACH: u16 = 101;
+const ECONNABORTED: u16 = 103;
+const ECONNRESET: u16 = 104;
+const ETIMEDOUT: u16 = 110;
+const ECONNREFUSED: u16 = 111;
+const EHOSTDOWN: u16 = 112;
+const EHOSTUNREACH: u16 = 113;
+
+/// Classifies a transition from `from` to CLOSE. Without fields (classic tracepoint) hardly anything
+/// can be told.
+#[must_use]
+pub fn classify_close(from: TcpState, fields: Option<&SocketFields>) -> Outcome {
+    if from == TcpState::Listen {
+        return Outcome::Closed(Some(Reason::Local));
+    }
+    let Some(fields) = fields else {
+        return Outcome::Closed(None);
+    };
+    // In FIN_WAIT2 only the peer's FIN sets SOCK_DONE, and it leads to TIME_WAIT at once (tcp_fin),
+    // whatever error an IP_RECVERR socket may still have pending.
+    if from == TcpState::FinWait2 && fields.done {
+        return Outcome::TimeWait;
+    }
+    if fields.err != 0 {
+        return Outcome::Closed(reason_of_error(fields.err));
+    }
+    match from {
+        TcpState::FinWait2 if fields.dead => Outcome::OrphanFinWait2,
+        TcpState::Closing if fields.done => Outcome::TimeWait,
+        TcpState::LastAck => Outcome::Closed(Some(Reason::Fin)),
+        TcpState::SynSent => Outcome::Closed(Some(Reason::Local)),
+        _ if fields.repair => Outcome::Closed(Some(Reason::Local)),
+        // A child that lost the race for its request dies here without a word.
+        TcpState::SynRecv if !fields.owned => Outcome::Closed(None),
+        TcpState::Established | TcpState::SynRecv | TcpState::CloseWait | TcpState::FinWait1 => {
+            Outcome::Closed(Some(Reason::ResetByUs))
+        }
+        TcpState::FinWait2 if fields.owned => Outcome::Closed(Some(Reason::ResetByUs)),
+        _ => Outcome::Closed(None),
+    }
+}
+
+/// `sk_err` as it is set before the event (tcp_reset, tcp_write_err, tcp_abort; 5.10 to 7.2).
+fn reason_of_error(err: u16) -> Option<Reason> {
+    match err {
+        ECONNREFUSED => Some(Reason::Refused),
+        ECONNRESET | EPIPE => Some(Reason::ResetByPeer),
+        ETIMEDOUT => Some(Reason::Timeout),
+        ECONNABORTED => Some(Reason::Destroyed),
+        ENETDOWN | ENETUNREACH | EHOSTDOWN | EHOSTUNREACH => Some(Reason::Unreachable),
+        _ => None,
+    }
+}
+
+/// Whether a reset that the socket seems to have received may have been one that it sent: data that
+/// arrives after close() goes through tcp_reset as well, and only the reset sent right after tells.
+#[must_use]
+pub fn may_have_sent_reset(from: TcpState, fields: Option<&SocketFields>) -> bool {
+    matches!(from, TcpState::FinWait1 | TcpState::FinWait2)
+        && fields.is_some_and(|fields| fields.dead && fields.err == ECONNRESET)
+}
+
+/// Whether the task in the event is whoever destroyed the socket (`ss -K`), not its owner.
+#[must_use]
+pub fn is_destroyed_by_stranger(to: TcpState, fields: &SocketFields) -> bool {
+    to == TcpState::Close && fields.err == ECONNABORTED
+}

@@ -1,0 +1,15 @@
+//! The pure core: events and time in, facts out. No I/O, no clock, no allocation that input could
+//! make unbounded.
+
+pub mod change;
+pub mod classify;
+pub mod connection;
+pub mod filter;
+pub mod minisocks;
+
+pub mod raw;
+pub mod selection;
+pub mod socket_list;
+
+pub mod summary;
+pub mod tracker;

@@ -1,0 +1,89 @@
+//! The tracepoint's own view: every event as it is, nothing told from it.
+
+use std::collections::HashMap;
+
+use tcptrace_common::tcp_state::TcpState;
+
+use crate::{
+    event::{Event, Transition},
+    model::{
+        change::{Change, ConnectionId, Dwell, Evidence, Identity, Moved, Owner},
+        summary::Summary,
+    },
+    time::Timestamp,
+};
+
+/// Sockets remembered at a time.
+const MAX_SOCKETS: usize = 2_000_000;
+
+/// Turns events into lines without a thought.
+#[derive(Debug, Default)]
+pub struct RawView {
+    /// Which connection each socket carries, and when it was last heard of.
+    sockets: HashMap<u64, (ConnectionId, Timestamp, TcpState)>,
+    summary: Summary,
+}
+
+impl RawView {
+    /// What was counted so far.
+    #[must_use]
+    pub fn summary(&self) -> &Summary {
+        &self.summary
+    }
+
+    /// Takes in one event.
+    pub fn apply(&mut self, event: &Event, changes: &mut Vec<Change>) {
+        match event {
+            Event::Transition(transition) => self.transition(transition, changes),
+            Event::Lost(lost) => self.summary.add_lost(lost),
+            _ => {}
+        }
+    }
+
+    fn transition(&mut self, transition: &Transition, changes: &mut Vec<Change>) {
+        self.summary.transitions += 1;
+        let begins = matches!(transition.from, TcpState::Close | TcpState::Listen)
+            && transition.from != transition.to;
+        let known = self.sockets.get(&transition.skaddr).filter(|_| !begins);
+        let fresh = ConnectionId { first_seen: transition.at, socket: transition.skaddr };
+        let (id, dwell) = match known {
+            Some(&(id, last, state)) if state == transition.from => {
+                (id, transition.at.since(last).map_or(Dwell::Unknown, Dwell::Exact))
+            }
+            Some(&(id, ..)) => (id, Dwell::Unknown),
+            None => (fresh, Dwell::Unknown),
+        };
+        let fields = transition.socket;
+        let owner = match (fields, transition.on_cpu) {
+            (Some(fields), Some(process)) if fields.owned => Owner::Task(process),
+            _ => Owner::Unknown,
+        };
+        changes.push(Change::Moved(Moved {
+            at: transition.at,
+            identity: Identity {
+                id,
+                tuple: transition.tuple,
+                netns: transition.netns,
+                cookie: transition.cookie,
+                skaddr: Some(transition.skaddr),
+                kernel: fields.is_some_and(|fields| fields.kernel),
+            },
+            from: transition.from,
+            to: transition.to,
+            dwell,
+            evidence: Evidence::Event,
+            reason: None,
+            owner,
+            on_cpu: transition.on_cpu,
+        }));
+        if transition.to == TcpState::Close {
+            self.sockets.remove(&transition.skaddr);
+            changes.push(Change::Forgotten(id));
+        } else if self.sockets.len() < MAX_SOCKETS || known.is_some() {
+            self.sockets.insert(transition.skaddr, (id, transition.at, transition.to));
+        } else {
+            self.summary.evicted += 1;
+            changes.push(Change::Forgotten(id));
+        }
+    }
+}

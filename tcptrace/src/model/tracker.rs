@@ -1,0 +1,285 @@
+//! The tracker: follows every connection through its states.
+//!
+//! Events go in by time, facts come out. Every table is bounded, and what does not fit is counted.
+
+use std::{collections::HashMap, time::Duration};
+
+use tcptrace_common::tcp_state::TcpState;
+
+use crate::{
+    event::{Event, Holder, Process, Transition},
+    model::{
+        change::{Change, Dwell, Evidence, Moved, Owner},
+        connection::{Connection, Since},
+        minisocks::Minisocks,
+        summary::Summary,
+    },
+    time::Timestamp,
+};
+
+mod closing;
+mod dumps;
+
+use dumps::{Index, Unplaced};
+
+/// How long a line may be held until the reset that explains it is seen. The kernel sends it
+/// within microseconds of the transition, but a task may be preempted in between.
+const HOLD: Duration = Duration::from_millis(50);
+/// Holders of sockets that no event has named yet.
+const MAX_UNPLACED_HOLDERS: usize = 65_536;
+
+/// What the tracker may assume and how much it may keep.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// `tcp_send_reset` is being traced, so that its absence means something.
+    pub reset_hook: bool,
+    /// `tcp_destroy_sock` is being traced, so that closed sockets can be kept until it speaks.
+    pub destroy_hook: bool,
+    /// Connections followed at a time.
+    pub max_connections: usize,
+    /// Minisocks followed at a time.
+    pub max_minisocks: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            reset_hook: true,
+            destroy_hook: true,
+            max_connections: 2_000_000,
+            max_minisocks: 1_000_000,
+        }
+    }
+}
+
+/// A line that waits for the reset that may explain it.
+#[derive(Debug)]
+struct Held {
+    moved: Moved,
+    connection: Connection,
+    transition: Transition,
+}
+
+/// Follows every connection through its states.
+#[derive(Debug, Default)]
+pub struct Tracker {
+    options: Options,
+    sockets: HashMap<u64, Connection>,
+    unplaced: Unplaced,
+    unplaced_holders: HashMap<u32, Process>,
+    /// Only while a netlink dump is being read.
+    index: Option<Index>,
+    minisocks: Minisocks,
+    held: Vec<Held>,
+    /// Something was lost, and no dump has been compared since.
+    resync: bool,
+    summary: Summary,
+}
+
+impl Tracker {
+    /// A tracker that knows nothing yet.
+    #[must_use]
+    pub fn new(options: Options) -> Self {
+        Self { options, ..Self::default() }
+    }
+
+    /// What was counted so far.
+    #[must_use]
+    pub fn summary(&self) -> &Summary {
+        &self.summary
+    }
+
+    /// Number of full sockets that are being followed.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.sockets.len() + self.unplaced.len()
+    }
+
+    /// Whether no full socket is being followed.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Takes in one event. Events of one socket must come in their order.
+    pub fn apply(&mut self, event: &Event, changes: &mut Vec<Change>) {
+        match event {
+            Event::Transition(transition) => {
+                self.advance_to(transition.at, changes);
+                self.transition(transition, changes);
+            }
+            Event::Hook(hook) => {
+                self.advance_to(hook.at, changes);
+                self.hook(hook, changes);
+            }
+            Event::Socket(socket) => self.socket(socket, changes),
+            Event::DumpEnd(end) => self.dump_end(end, changes),
+            Event::Holder(holder) => self.holder(holder),
+            Event::Lost(lost) => {
+                self.summary.add_lost(lost);
+                self.resync = true;
+            }
+            Event::Clock(_) => {}
+        }
+    }
+
+    /// Lets time pass: tells what was held, and what ended by timer without a word. `now` must not
+    /// be later than the last event that can still come.
+    pub fn advance_to(&mut self, now: Timestamp, changes: &mut Vec<Change>) {
+        while self.held.first().is_some_and(|held| held.moved.at + HOLD <= now) {
+            let held = self.held.remove(0);
+            self.tell_end(held, changes);
+        }
+        while let Some(minisock) = self.minisocks.remove_overdue(now) {
+            let at = minisock.deadline;
+            self.end_minisock(minisock, at, Evidence::Derived, None, changes);
+        }
+    }
+
+    /// When [`Self::advance_to`] or a dump has something to do next.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Timestamp> {
+        let held = self.held.first().map(|held| held.moved.at + HOLD);
+        [held, self.minisocks.next_deadline()].into_iter().flatten().min()
+    }
+
+    /// Namespaces whose dump would tell something by now; `None` means all of them.
+    #[must_use]
+    pub fn wanted_dump(&self, now: Timestamp) -> Option<Vec<u32>> {
+        if self.resync {
+            return None;
+        }
+        Some(self.minisocks.worth_a_look(now))
+    }
+
+    /// Whether knowing who holds the socket of this event would complete its line.
+    #[must_use]
+    pub fn wants_holder(&self, transition: &Transition) -> bool {
+        let Some(fields) = &transition.socket else {
+            return false;
+        };
+        fields.inode.is_some()
+            && !fields.owned
+            && !fields.kernel
+            && self.sockets.get(&transition.skaddr).is_some_and(|connection| {
+                connection.state == transition.from && connection.owner == Owner::Unknown
+            })
+    }
+
+    fn transition(&mut self, transition: &Transition, changes: &mut Vec<Change>) {
+        self.summary.transitions += 1;
+        if transition.from == transition.to {
+            self.repeated(transition);
+            return;
+        }
+        let begins = transition.from == TcpState::Close
+            || (transition.from == TcpState::Listen && transition.to == TcpState::SynRecv);
+        let (mut connection, dwell) =
+            if begins { self.begin(transition, changes) } else { self.go_on(transition, changes) };
+        let was_complete = connection.identity.tuple.is_complete();
+        connection.learn(transition);
+        if let Some(inode) = transition.socket.and_then(|fields| fields.inode)
+            && let Some(process) = self.unplaced_holders.remove(&inode)
+        {
+            connection.learn_holder(process);
+        }
+        if !was_complete && connection.identity.tuple.is_complete() {
+            self.displace_minisock(&connection, transition.at, changes);
+        }
+        let owner = connection.owner_at(transition);
+        let moved = Moved {
+            at: transition.at,
+            identity: connection.identity,
+            from: transition.from,
+            to: transition.to,
+            dwell,
+            evidence: Evidence::Event,
+            reason: None,
+            owner,
+            on_cpu: transition.on_cpu,
+        };
+        if transition.to == TcpState::Close {
+            self.close(connection, moved, transition, changes);
+            return;
+        }
+        changes.push(Change::Moved(moved));
+        connection.enter(transition.to, Since::Exact(transition.at), dwell);
+        self.keep(transition.skaddr, connection, changes);
+    }
+
+    /// close() after shutdown(): no new state, but it shows who let go.
+    fn repeated(&mut self, transition: &Transition) {
+        if let Some(connection) = self.sockets.get_mut(&transition.skaddr)
+            && connection.may_be(transition.cookie, &transition.tuple)
+        {
+            connection.learn(transition);
+            connection.owner_at(transition);
+        }
+    }
+
+    /// A new connection, perhaps on a socket that has carried one before.
+    fn begin(&mut self, transition: &Transition, changes: &mut Vec<Change>) -> (Connection, Dwell) {
+        let mut connection = Connection::from_transition(transition, true);
+        let before = self.sockets.remove(&transition.skaddr);
+        let Some(before) = before else {
+            return (connection, Dwell::Unknown);
+        };
+        if before.state != TcpState::Close {
+            // Its end was never seen, and the kernel has given its memory to another socket.
+            self.summary.uncertain += 1;
+            changes.push(Change::Forgotten(before.identity.id));
+            return (connection, Dwell::Unknown);
+        }
+        let same_socket = transition.from == TcpState::Close
+            && before.identity.cookie.is_some()
+            && before.identity.cookie == transition.cookie;
+        if !same_socket {
+            return (connection, Dwell::Unknown);
+        }
+        connection.owner = before.owner;
+        (connection, before.since.dwell(transition.at))
+    }
+
+    /// The connection that the event continues, and the time in the state it leaves. A duration is
+    /// given only if nothing was missed in between.
+    fn go_on(&mut self, transition: &Transition, changes: &mut Vec<Change>) -> (Connection, Dwell) {
+        let known = self
+            .sockets
+            .remove(&transition.skaddr)
+            .or_else(|| self.unplaced.take(transition.cookie, &transition.tuple));
+        if let Some(mut connection) = known {
+            if !connection.may_be(transition.cookie, &transition.tuple) {
+                self.summary.uncertain += 1;
+                changes.push(Change::Forgotten(connection.identity.id));
+                return (Connection::from_transition(transition, false), Dwell::Unknown);
+            }
+            if connection.state == transition.from {
+                let dwell = connection.since.dwell(transition.at);
+                return (connection, dwell);
+            }
+            self.summary.uncertain += 1;
+            connection.state = transition.from;
+            connection.since = Since::Unknown;
+            return (connection, Dwell::Unknown);
+        }
+        self.summary.uncertain += 1;
+        (Connection::from_transition(transition, false), Dwell::Unknown)
+    }
+
+    fn keep(&mut self, skaddr: u64, connection: Connection, changes: &mut Vec<Change>) {
+        if self.sockets.len() >= self.options.max_connections {
+            self.summary.evicted += 1;
+            changes.push(Change::Forgotten(connection.identity.id));
+            return;
+        }
+        self.sockets.insert(skaddr, connection);
+    }
+
+    fn holder(&mut self, holder: &Holder) {
+        if let Some(connection) = holder.skaddr.and_then(|skaddr| self.sockets.get_mut(&skaddr)) {
+            connection.learn_holder(holder.process);
+        } else if self.unplaced_holders.len() < MAX_UNPLACED_HOLDERS {
+            self.unplaced_holders.insert(holder.inode, holder.process);
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! Ends: what becomes of a connection whose full socket goes, and of the minisock after it.
+
+use std::time::Duration;
+
+use tcptrace_common::tcp_state::TcpState;
+
+use super::{Held, Tracker};
+use crate::{
+    event::{Hook, HookKind, Transition},
+    model::{
+        change::{Change, Dwell, End, Evidence, Moved, Reason},
+        classify::{Outcome, classify_close, may_have_sent_reset},
+        connection::{Connection, Since},
+        minisocks::Minisock,
+        socket_list::TIME_WAIT,
+    },
+    time::Timestamp,
+};
+
+/// `tcp_fin_timeout`, as long as no dump has told a minisock's own timer.
+const FIN_TIMEOUT: Duration = Duration::from_secs(60);
+
+impl Tracker {
+    pub(super) fn close(
+        &mut self,
+        mut connection: Connection,
+        mut moved: Moved,
+        transition: &Transition,
+        changes: &mut Vec<Change>,
+    ) {
+        let fields = transition.socket.as_ref();
+        match classify_close(transition.from, fields) {
+            Outcome::TimeWait => {
+                moved.to = TcpState::TimeWait;
+                moved.evidence = Evidence::Classified;
+                changes.push(Change::Moved(moved));
+                connection.enter(TcpState::TimeWait, Since::Exact(transition.at), moved.dwell);
+                self.finish(&connection, &moved, End::TimeWait, transition, changes);
+                self.add_minisock(connection, transition, TIME_WAIT, changes);
+            }
+            Outcome::OrphanFinWait2 => {
+                connection.state = TcpState::FinWait2;
+                self.add_minisock(connection, transition, FIN_TIMEOUT, changes);
+            }
+            Outcome::Closed(reason) => {
+                moved.reason = reason;
+                if reason == Some(Reason::ResetByPeer) && connection.reset_received {
+                    moved.evidence = Evidence::Confirmed;
+                }
+                let held = Held { moved, connection, transition: *transition };
+                if self.options.reset_hook && may_have_sent_reset(transition.from, fields) {
+                    self.held.push(held);
+                } else {
+                    self.tell_end(held, changes);
+                }
+            }
+        }
+    }
+
+    /// Tells of the end of a full socket, and keeps it if a descriptor still refers to it.
+    pub(super) fn tell_end(&mut self, held: Held, changes: &mut Vec<Change>) {
+        let Held { moved, mut connection, transition } = held;
+        changes.push(Change::Moved(moved));
+        connection.enter(TcpState::Close, Since::Exact(moved.at), moved.dwell);
+        let end = match (moved.from, moved.reason) {
+            (TcpState::LastAck, None | Some(Reason::Fin)) => End::LastAck,
+            (_, Some(reason)) => End::Because(reason),
+            (_, None) => End::Unknown,
+        };
+        if moved.from != TcpState::Listen {
+            self.finish(&connection, &moved, end, &transition, changes);
+        }
+        let open = transition.socket.is_some_and(|fields| !fields.dead && !fields.kernel);
+        if open && self.options.destroy_hook && !self.sockets.contains_key(&transition.skaddr) {
+            self.keep(transition.skaddr, connection, changes);
+        }
+    }
+
+    fn finish(
+        &mut self,
+        connection: &Connection,
+        moved: &Moved,
+        end: End,
+        transition: &Transition,
+        changes: &mut Vec<Change>,
+    ) {
+        self.summary.connections += 1;
+        changes.push(Change::Finished(Box::new(connection.finished(
+            moved.at,
+            end,
+            moved.owner,
+            transition.counters,
+            transition.on_cpu,
+        ))));
+    }
+
+    fn add_minisock(
+        &mut self,
+        connection: Connection,
+        transition: &Transition,
+        lifetime: Duration,
+        changes: &mut Vec<Change>,
+    ) {
+        if self.minisocks.len() >= self.options.max_minisocks {
+            self.make_room(changes);
+        }
+        let replaced = self.minisocks.insert(Minisock {
+            deadline: transition.at + lifetime,
+            counters: transition.counters,
+            connection,
+        });
+        if let Some(replaced) = replaced {
+            self.end_minisock(replaced, transition.at, Evidence::Confirmed, None, changes);
+        }
+    }
+
+    /// A connection at the same addresses proves that the minisock there is gone.
+    pub(super) fn displace_minisock(
+        &mut self,
+        connection: &Connection,
+        at: Timestamp,
+        changes: &mut Vec<Change>,
+    ) {
+        let identity = &connection.identity;
+        if let Some(minisock) = self.minisocks.remove_at(identity.netns, &identity.tuple) {
+            self.end_minisock(minisock, at, Evidence::Confirmed, None, changes);
+        }
+    }
+
+    /// Tells of the end of a minisock. Without a `reason` of its own it ended by its timer if that
+    /// was due, else nobody knows why.
+    pub(super) fn end_minisock(
+        &mut self,
+        minisock: Minisock,
+        at: Timestamp,
+        evidence: Evidence,
+        reason: Option<Reason>,
+        changes: &mut Vec<Change>,
+    ) {
+        let Minisock { mut connection, deadline, counters } = minisock;
+        let by_timer = match connection.state {
+            TcpState::TimeWait => Reason::Fin,
+            _ => Reason::Timeout,
+        };
+        let reason = reason.or((deadline <= at).then_some(by_timer));
+        let dwell = match connection.since.dwell(at) {
+            Dwell::Exact(ns) if reason != Some(Reason::ResetByUs) => Dwell::Estimated(ns),
+            dwell => dwell,
+        };
+        let moved = Moved {
+            at,
+            identity: connection.identity,
+            from: connection.state,
+            to: TcpState::Close,
+            dwell,
+            evidence,
+            reason,
+            owner: connection.owner,
+            on_cpu: None,
+        };
+        changes.push(Change::Moved(moved));
+        if connection.state == TcpState::FinWait2 {
+            connection.enter(TcpState::Close, Since::Exact(at), dwell);
+            let end = reason.map_or(End::Unknown, End::Because);
+            self.summary.connections += 1;
+            changes.push(Change::Finished(Box::new(connection.finished(
+                at,
+                end,
+                moved.owner,
+                counters,
+                None,
+            ))));
+        }
+    }
+
+    /// Gives up the minisock that would end first.
+    fn make_room(&mut self, changes: &mut Vec<Change>) {
+        if let Some(evicted) = self.minisocks.evict() {
+            self.summary.evicted += 1;
+            changes.push(Change::Forgotten(evicted.connection.identity.id));
+        }
+    }
+
+    pub(super) fn hook(&mut self, hook: &Hook, changes: &mut Vec<Change>) {
+        match hook.kind {
+            HookKind::Destroyed => {
+                if let Some(connection) = self.sockets.remove(&hook.skaddr)
+                    && connection.state != TcpState::Close
+                {
+                    self.summary.uncertain += 1;
+                    changes.push(Change::Forgotten(connection.identity.id));
+                }
+            }
+            HookKind::ResetReceived => {
+                if let Some(connection) = self.sockets.get_mut(&hook.skaddr) {
+                    connection.reset_received = true;
+                }
+            }
+            HookKind::ResetSent => self.reset_sent(hook, changes),
+        }
+    }
+
+    fn reset_sent(&mut self, hook: &Hook, changes: &mut Vec<Change>) {
+        let held =
+            self.held.iter().position(|held| held.moved.identity.skaddr == Some(hook.skaddr));
+        if let Some(position) = held {
+            let mut held = self.held.remove(position);
+            held.moved.reason = Some(Reason::ResetByUs);
+            held.moved.evidence = Evidence::Confirmed;
+            self.tell_end(held, changes);
+        } else if let Some(orphan) =
+            hook.cookie.and_then(|cookie| self.minisocks.remove_orphan(cookie))
+        {
+            let reason = Some(Reason::ResetByUs);
+            self.end_minisock(orphan, hook.at, Evidence::Confirmed, reason, changes);
+        }
+    }
+}

@@ -1,0 +1,271 @@
+//! Dumps: comparing what is remembered with the sockets that exist.
+
+use std::{collections::HashMap, time::Duration};
+
+use tcptrace_common::tcp_state::TcpState;
+
+use super::Tracker;
+use crate::{
+    event::{DumpEnd, Shape, Socket, Tuple},
+    model::{
+        change::{Change, Dwell, End, Evidence, Moved},
+        connection::{Connection, Since},
+        minisocks::Minisock,
+        socket_list::{TIME_WAIT, time_wait_began},
+    },
+    time::Timestamp,
+};
+
+/// How far a dump row and an event of the same socket may be apart and still contradict each other
+/// without meaning: the event comes before the state is stored.
+const SLACK: Duration = Duration::from_millis(1);
+
+/// Finds known sockets for the rows of a netlink dump, which name no address.
+#[derive(Debug)]
+pub(super) struct Index {
+    cookies: HashMap<u64, u64>,
+    /// Sockets without a cookie by their ends; `None` where two namespaces have the same.
+    tuples: HashMap<Tuple, Option<u64>>,
+}
+
+impl Index {
+    fn new(sockets: &HashMap<u64, Connection>) -> Self {
+        let mut index = Self { cookies: HashMap::new(), tuples: HashMap::new() };
+        for (&skaddr, Connection { identity, .. }) in sockets {
+            match identity.cookie {
+                Some(cookie) => drop(index.cookies.insert(cookie, skaddr)),
+                None => {
+                    let only = index.tuples.entry(identity.tuple).or_insert(Some(skaddr));
+                    if *only != Some(skaddr) {
+                        *only = None;
+                    }
+                }
+            }
+        }
+        index
+    }
+}
+
+/// Sockets of a dump that named no address, until an event does.
+#[derive(Debug, Default)]
+pub(super) struct Unplaced {
+    by_cookie: HashMap<u64, Connection>,
+    /// Their cookies by their ends; `None` where two namespaces have the same.
+    by_tuple: HashMap<Tuple, Option<u64>>,
+}
+
+impl Unplaced {
+    pub(super) fn len(&self) -> usize {
+        self.by_cookie.len()
+    }
+
+    fn get_mut(&mut self, cookie: u64) -> Option<&mut Connection> {
+        self.by_cookie.get_mut(&cookie)
+    }
+
+    fn insert(&mut self, cookie: u64, connection: Connection) {
+        let only = self.by_tuple.entry(connection.identity.tuple).or_insert(Some(cookie));
+        if *only != Some(cookie) {
+            *only = None;
+        }
+        self.by_cookie.insert(cookie, connection);
+    }
+
+    /// Takes out the socket that an event names at last, by its cookie or its ends.
+    pub(super) fn take(&mut self, cookie: Option<u64>, tuple: &Tuple) -> Option<Connection> {
+        if self.by_cookie.is_empty() {
+            return None;
+        }
+        let cookie = cookie.or_else(|| *self.by_tuple.get(tuple)?)?;
+        let connection = self.by_cookie.remove(&cookie)?;
+        self.by_tuple.remove(&connection.identity.tuple);
+        Some(connection)
+    }
+}
+
+impl Tracker {
+    pub(super) fn socket(&mut self, socket: &Socket, changes: &mut Vec<Change>) {
+        match socket.shape {
+            Shape::Full => self.full_socket(socket, changes),
+            Shape::Minisock => self.seen_minisock(socket, changes),
+            Shape::Request => {}
+        }
+    }
+
+    fn full_socket(&mut self, socket: &Socket, changes: &mut Vec<Change>) {
+        let known = match socket.skaddr.or_else(|| self.skaddr_of(socket)) {
+            Some(skaddr) => self.sockets.get_mut(&skaddr),
+            None => socket.cookie.and_then(|cookie| self.unplaced.get_mut(cookie)),
+        };
+        if let Some(connection) = known {
+            if socket.at < connection.last_seen + SLACK {
+                return;
+            }
+            if connection.may_be(socket.cookie, &socket.tuple) {
+                if connection.state != socket.state {
+                    self.summary.uncertain += 1;
+                    connection.state = socket.state;
+                    connection.since = Since::AtLeast(socket.at);
+                }
+                connection.learn_tuple(&socket.tuple);
+                connection.identity.cookie = socket.cookie.or(connection.identity.cookie);
+                connection.last_seen = socket.at;
+                connection.missed = false;
+                return;
+            }
+            self.summary.uncertain += 1;
+            changes.push(Change::Forgotten(connection.identity.id));
+        }
+        let connection = Connection::from_socket(socket);
+        match (socket.skaddr, socket.cookie) {
+            (Some(skaddr), _) => {
+                self.sockets.remove(&skaddr);
+                self.keep(skaddr, connection, changes);
+            }
+            (None, Some(cookie)) if self.len() < self.options.max_connections => {
+                self.unplaced.insert(cookie, connection);
+            }
+            (None, _) => self.summary.evicted += 1,
+        }
+    }
+
+    /// Which known socket a row without an address means: the one with its cookie, else (classic
+    /// tracepoint, which tells no cookie) the only one with its ends.
+    fn skaddr_of(&mut self, socket: &Socket) -> Option<u64> {
+        let sockets = &self.sockets;
+        let index = self.index.get_or_insert_with(|| Index::new(sockets));
+        let by_cookie = socket.cookie.and_then(|cookie| index.cookies.get(&cookie));
+        by_cookie.copied().or_else(|| *index.tuples.get(&socket.tuple)?)
+    }
+
+    fn seen_minisock(&mut self, socket: &Socket, changes: &mut Vec<Change>) {
+        let expires = socket.timer.map(|timer| timer.expires);
+        let netns = Some(socket.netns);
+        if let Some(minisock) = self.minisocks.at(netns, &socket.tuple)
+            && minisock.connection.may_be(socket.cookie, &socket.tuple)
+        {
+            let id = minisock.connection.identity.id;
+            if (minisock.connection.state, socket.state) == (TcpState::FinWait2, TcpState::TimeWait)
+            {
+                self.orphan_got_its_fin(socket, changes);
+            }
+            self.minisocks.update(id, |minisock| {
+                minisock.connection.last_seen = socket.at;
+                minisock.deadline = expires.unwrap_or(minisock.deadline);
+            });
+            return;
+        }
+        if self.minisocks.len() >= self.options.max_minisocks {
+            self.summary.evicted += 1;
+            return;
+        }
+        let replaced = self.minisocks.insert(Minisock {
+            connection: Connection::from_socket(socket),
+            deadline: expires.unwrap_or(socket.at + TIME_WAIT),
+            counters: None,
+        });
+        if let Some(replaced) = replaced {
+            self.end_minisock(replaced, socket.at, Evidence::Confirmed, None, changes);
+        }
+    }
+
+    /// A dump shows TIME_WAIT where an orphan was in FIN_WAIT2: its FIN came in between, and the
+    /// timer, which then began with 60 s, tells when.
+    fn orphan_got_its_fin(&mut self, socket: &Socket, changes: &mut Vec<Change>) {
+        let Some(minisock) = self.minisocks.at(Some(socket.netns), &socket.tuple) else {
+            return;
+        };
+        let mut connection = minisock.connection.clone();
+        let counters = minisock.counters;
+        let began = time_wait_began(socket).map_or(socket.at, |at| at.min(socket.at));
+        // The timer counts in jiffies, which may put the moment before the state began.
+        let began = match connection.since {
+            Since::Exact(entered) => began.max(entered),
+            _ => began,
+        };
+        let dwell = match connection.since.dwell(began) {
+            Dwell::Exact(ns) => Dwell::Estimated(ns),
+            dwell => dwell,
+        };
+        let moved = Moved {
+            at: began,
+            identity: connection.identity,
+            from: TcpState::FinWait2,
+            to: TcpState::TimeWait,
+            dwell,
+            evidence: Evidence::Confirmed,
+            reason: None,
+            owner: connection.owner,
+            on_cpu: None,
+        };
+        changes.push(Change::Moved(moved));
+        connection.enter(TcpState::TimeWait, Since::Estimated(began), dwell);
+        self.summary.connections += 1;
+        changes.push(Change::Finished(Box::new(connection.finished(
+            began,
+            End::TimeWait,
+            moved.owner,
+            counters,
+            None,
+        ))));
+        self.minisocks.update(connection.identity.id, |minisock| minisock.connection = connection);
+    }
+
+    pub(super) fn dump_end(&mut self, end: &DumpEnd, changes: &mut Vec<Change>) {
+        self.resync = false;
+        self.index = None;
+        let started = end.started - SLACK;
+        for minisock in self.minisocks.remove_absent(started, &end.netns) {
+            let at = minisock.deadline.min(end.started).max(minisock.connection.last_seen);
+            self.end_minisock(minisock, at, Evidence::Confirmed, None, changes);
+        }
+        self.minisocks.plan_looks(end.started, &end.netns);
+        self.forget_absent(started, end, changes);
+    }
+
+    /// Forgets full sockets whose end was missed: two dumps in a row did not name them. (One may
+    /// miss a socket that moves between the kernel's tables while it walks.)
+    fn forget_absent(&mut self, started: Timestamp, end: &DumpEnd, changes: &mut Vec<Change>) {
+        let mut gone = Vec::new();
+        for (&skaddr, connection) in &mut self.sockets {
+            let absent = connection.last_seen < started
+                && connection.state != TcpState::Close
+                && connection.identity.netns.is_some_and(|netns| end.netns.contains(&netns));
+            if absent && connection.missed {
+                gone.push((connection.identity.id, skaddr));
+            }
+            connection.missed = absent;
+            self.resync |= absent;
+        }
+        gone.sort_unstable();
+        for (_, skaddr) in gone {
+            let Some(mut connection) = self.sockets.remove(&skaddr) else {
+                continue;
+            };
+            self.summary.uncertain += 1;
+            let moved = Moved {
+                at: end.started,
+                identity: connection.identity,
+                from: connection.state,
+                to: TcpState::Close,
+                dwell: Dwell::Unknown,
+                evidence: Evidence::Confirmed,
+                reason: None,
+                owner: connection.owner,
+                on_cpu: None,
+            };
+            changes.push(Change::Moved(moved));
+            if connection.state != TcpState::Listen {
+                connection.enter(TcpState::Close, Since::Unknown, Dwell::Unknown);
+                self.summary.connections += 1;
+                changes.push(Change::Finished(Box::new(connection.finished(
+                    moved.at,
+                    End::Unknown,
+                    moved.owner,
+                    None,
+                    None,
+                ))));
+            }
+        }
+    }
+}
