@@ -117,8 +117,9 @@ impl Record {
         let by_ends = || {
             let (local, remote) = ends?;
             let same = |c: &&Connection| {
-                matches(c.local, (Some(local.ip()), Some(local.port())))
-                    && (c.kind == Kind::Listening || matches(c.remote, (Some(remote.ip()), Some(remote.port()))))
+                c.kind != Kind::Listening
+                    && matches(c.local, (Some(local.ip()), Some(local.port())))
+                    && matches(c.remote, (Some(remote.ip()), Some(remote.port())))
             };
             self.connections.iter().filter(free).find(same)
         };
@@ -130,7 +131,7 @@ impl Record {
                 .iter()
                 .filter(free)
                 .find(|c| c.kind == Kind::Listening && matches(c.local, first.local)),
-            _ => by_ends().filter(|c| c.kind != Kind::Listening),
+            _ => by_ends(),
         };
         if let Some(found) = found {
             return Some((found.name.clone(), Some(found.kind)));

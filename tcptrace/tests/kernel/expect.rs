@@ -16,7 +16,7 @@
 //! | word | meaning | usual |
 //! | --- | --- | --- |
 //! | `task` `fd` `opener` `none` | how the owner is known, `task\|opener` for either | any |
-//! | `classified` `confirmed` `derived` | the evidence, also with `\|` | `event` |
+//! | `classified` `confirmed` `derived` | the evidence, also with `\|` | `event`; for `reset_by_peer` also `confirmed` |
 //! | `fin` `refused` … | the reason, also with `\|`; `null` is a word too | `null` |
 //! | `exact` `at_least` `estimated` `unknown` | kind of dwell, also with `\|` | `exact`, but `unknown` in the first line of a connection |
 //! | `~300ms` | the state lasted over the step `wait 300ms` and no other wait | any |
@@ -170,8 +170,12 @@ fn transition(text: &str, socket: &str, from: &str, to: &str, rest: &[&str]) -> 
             list.push(usual.to_owned());
         }
     };
-    fill(&mut expected.evidence, "event");
     fill(&mut expected.reasons, "null");
+    if expected.evidence.is_empty() && expected.reasons.iter().any(|reason| reason == "reset_by_peer") {
+        // Where the kernel has a tracepoint for it, a reset is seen twice.
+        expected.evidence.extend(["event", "confirmed"].map(str::to_owned));
+    }
+    fill(&mut expected.evidence, "event");
     let begins = matches!((from, to), ("CLOSE" | "LISTEN", _)) && (from, to) != ("LISTEN", "CLOSE");
     fill(&mut expected.dwell, if begins { "unknown" } else { "exact" });
     Ok(expected)

@@ -148,7 +148,7 @@ pub(super) const ROWS: &[Row] = &[
         "C opened cli
            ESTABLISHED -> FIN_WAIT1  cli task
            FIN_WAIT1   -> FIN_WAIT2  cli
-           FIN_WAIT2   -> CLOSE      cli reset_by_peer event|classified
+           FIN_WAIT2   -> CLOSE      cli reset_by_peer event|classified|confirmed
          S arrived
            ESTABLISHED -> CLOSE_WAIT srv?
            CLOSE_WAIT  -> CLOSE      srv task reset_by_us",
@@ -163,10 +163,11 @@ pub(super) const ROWS: &[Row] = &[
          wait 100ms
          srv send S 1
          srv until S CLOSE",
-        // C is a minisock then, whose end nobody tells before the next look at it.
+        // C is a minisock then, which answers with a reset.
         "C opened cli
            ESTABLISHED -> FIN_WAIT1  cli task
            FIN_WAIT1   -> FIN_WAIT2  cli
+           FIN_WAIT2   -> CLOSE      cli confirmed reset_by_us exact|estimated ~100ms
          S arrived
            ESTABLISHED -> CLOSE_WAIT srv?
            CLOSE_WAIT  -> CLOSE      srv reset_by_peer ~100ms",

@@ -98,7 +98,8 @@ pub(super) const ROWS: &[Row] = &[
          cli close C
          srv eof S
          srv close S",
-        "C opened cli
+        "C CLOSE       -> SYN_SENT    cli?
+           SYN_SENT    -> ESTABLISHED cli?
            ESTABLISHED -> FIN_WAIT1   cli?
            FIN_WAIT1   -> FIN_WAIT2   cli?
            FIN_WAIT2   -> TIME_WAIT   cli? classified|confirmed|derived exact|estimated maybe

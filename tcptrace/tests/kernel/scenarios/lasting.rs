@@ -17,7 +17,7 @@ pub(super) const ROWS: &[Row] = &[
            ESTABLISHED -> FIN_WAIT1  cli task
            FIN_WAIT1   -> FIN_WAIT2  cli
            FIN_WAIT2   -> TIME_WAIT  cli classified
-           TIME_WAIT   -> CLOSE      cli derived|confirmed null|timeout estimated 59.5s..63s
+           TIME_WAIT   -> CLOSE      cli derived|confirmed fin|null estimated 59.5s..63s
          S arrived
            ESTABLISHED -> CLOSE_WAIT srv?
            CLOSE_WAIT  -> LAST_ACK   srv task
@@ -96,7 +96,7 @@ pub(super) const ROWS: &[Row] = &[
            ESTABLISHED -> FIN_WAIT1  cli task
            FIN_WAIT1   -> FIN_WAIT2  cli
            FIN_WAIT2   -> TIME_WAIT  cli classified
-           TIME_WAIT   -> CLOSE      cli derived|confirmed estimated|exact maybe
+           TIME_WAIT   -> CLOSE      cli derived|confirmed fin|null estimated|exact maybe
          S arrived
            ESTABLISHED -> CLOSE_WAIT srv?
            CLOSE_WAIT  -> LAST_ACK   srv task
@@ -126,7 +126,7 @@ pub(super) const ROWS: &[Row] = &[
            ESTABLISHED -> FIN_WAIT1  srv task
            FIN_WAIT1   -> FIN_WAIT2  srv
            FIN_WAIT2   -> TIME_WAIT  srv classified
-           TIME_WAIT   -> CLOSE      srv derived|confirmed estimated|exact maybe
+           TIME_WAIT   -> CLOSE      srv derived|confirmed fin|null estimated|exact maybe
          D opened cli
          T arrived",
     ),
