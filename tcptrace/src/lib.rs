@@ -2,4 +2,5 @@
 
 pub mod event;
 pub mod model;
+pub mod output;
 pub mod time;

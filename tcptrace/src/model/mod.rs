@@ -8,5 +8,6 @@ pub mod filter;
 // pub mod minisocks;
 // pub mod selection;
 pub mod socket_list;
-// pub mod state_name;
+pub mod state_name;
+pub mod summary;
 // pub mod tracker;
