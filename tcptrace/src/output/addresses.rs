@@ -1,8 +1,13 @@
 //! The ends of connections, as tables and fields show them.
 
-use std::fmt;
+use std::{
+    fmt,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+};
 
-use crate::event::{Endpoint, Tuple};
+use tcptrace_common::tcp_state::TcpState;
+
+use crate::event::{Endpoint, Socket, Tuple};
 
 /// `10.0.0.9:443` or `[2001:db8::1]:443`, with `-` for what is not known.
 pub(super) struct End<'a>(pub(super) &'a Endpoint);
@@ -32,6 +37,16 @@ pub(super) fn family(tuple: &Tuple) -> Option<&'static str> {
 /// The field `v4mapped`: in JSON it is there only if true, but in CSV every line has all columns.
 pub(super) fn v4mapped(tuple: &Tuple, csv: bool) -> Option<bool> {
     (csv || tuple.v4mapped).then_some(tuple.v4mapped)
+}
+
+/// The local address of a listed socket. A listener that is bound to none is known to take any.
+pub(super) fn local_of_listed(socket: &Socket) -> Option<IpAddr> {
+    let any = || match socket.state {
+        TcpState::Listen if socket.tuple.ipv6 => Some(Ipv6Addr::UNSPECIFIED.into()),
+        TcpState::Listen => Some(Ipv4Addr::UNSPECIFIED.into()),
+        _ => None,
+    };
+    socket.tuple.local.addr.or_else(any)
 }
 
 #[cfg(test)]

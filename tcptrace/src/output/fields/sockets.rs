@@ -1,13 +1,9 @@
 //! The fields of a listed socket.
 
-use std::{
-    borrow::Cow,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
-};
+use std::{borrow::Cow, net::IpAddr};
 
 use bytes::BytesMut;
 use serde::{Serialize, Serializer};
-use tcptrace_common::tcp_state::TcpState;
 
 use crate::{
     event::{Socket, Timer, TimerKind},
@@ -115,7 +111,7 @@ fn fields<Owners, Timer>(
         kind: "socket",
         // A dump knows all there is: an IPv6 socket without addresses is just that.
         family: addresses::family(tuple).unwrap_or("ipv6"),
-        laddr: tuple.local.addr.or_else(|| any(socket)),
+        laddr: addresses::local_of_listed(socket),
         lport: tuple.local.port,
         raddr: tuple.remote.addr,
         rport: tuple.remote.port,
@@ -132,17 +128,6 @@ fn fields<Owners, Timer>(
         cookie: socket.cookie,
         skaddr: socket.skaddr.map(json::Hex),
     }
-}
-
-/// A listener that is bound to no address is known to take any.
-fn any(socket: &Socket) -> Option<IpAddr> {
-    (socket.state == TcpState::Listen).then(|| {
-        if socket.tuple.ipv6 {
-            Ipv6Addr::UNSPECIFIED.into()
-        } else {
-            Ipv4Addr::UNSPECIFIED.into()
-        }
-    })
 }
 
 fn timer(socket: &Socket) -> Option<TimerFields> {

@@ -55,25 +55,24 @@ fn assert_same(write: impl Fn(&mut BytesMut, Style)) {
     let json = json_fields(&json);
     for (name, value) in &json {
         let found = csv.iter().find(|(csv_name, _)| csv_name == name);
-        let (_, in_csv) = found.unwrap_or_else(|| panic!("no column {name}"));
+        let (_, in_csv) = found.expect(name);
         if value != "a list" {
             assert_eq!(in_csv, value, "{name}");
         }
     }
     for (name, value) in &csv {
         let told = json.iter().any(|(json_name, _)| json_name == name);
-        assert!(
-            told || value.is_empty(),
-            "{name}={value} is not in the JSON"
-        );
+        // JSON says `v4mapped` only where it is so.
+        let nothing_to_tell = value.is_empty() || (name == "v4mapped" && value == "false");
+        assert!(told || nothing_to_tell, "{name}={value} is not in the JSON");
     }
 }
 
 #[test]
 fn transitions_agree() {
-    let mut moved = samples::moved();
+    let mut moved = samples::transitions::moved();
     moved.identity.tuple = samples::v4mapped();
-    for moved in [moved, samples::moves()[8]] {
+    for moved in [moved, samples::transitions::moves()[8]] {
         assert_same(|out, style| {
             let mut transitions = Transitions::new(style, times());
             transitions.header(out);
@@ -84,7 +83,7 @@ fn transitions_agree() {
 
 #[test]
 fn connections_agree() {
-    let mut life = samples::life();
+    let mut life = samples::connections::life();
     life.identity.tuple = samples::v4mapped();
     life.states = [1, 2, 3, 4, 5, 6, 7, 8].map(Some);
     assert_same(|out, style| {
@@ -96,7 +95,7 @@ fn connections_agree() {
 
 #[test]
 fn sockets_agree() {
-    let mut listed = samples::list().swap_remove(4);
+    let mut listed = samples::sockets::list().swap_remove(4);
     listed.socket.tuple = samples::v4mapped();
     assert_same(|out, style| sockets(out, &style, std::slice::from_ref(&listed)));
 }

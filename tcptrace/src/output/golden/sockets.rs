@@ -12,19 +12,25 @@ fn printed(style: Style, list: &[ListedSocket]) -> String {
 
 #[test]
 fn table() {
-    assert_snapshot!(printed(Style::new(Format::Table), &samples::list()));
+    assert_snapshot!(printed(
+        Style::new(Format::Table),
+        &samples::sockets::list()
+    ));
 }
 
 #[test]
 fn table_wide() {
-    assert_snapshot!(printed(wide(Style::new(Format::Table)), &samples::list()));
+    assert_snapshot!(printed(
+        wide(Style::new(Format::Table)),
+        &samples::sockets::list()
+    ));
 }
 
 #[test]
 fn table_in_color() {
     assert_snapshot!(printed(
         color(Style::new(Format::Table)),
-        &samples::list()[..4]
+        &samples::sockets::list()[..4]
     ));
 }
 
@@ -35,16 +41,16 @@ fn an_empty_table_has_its_heads() {
 
 #[test]
 fn csv() {
-    assert_snapshot!(printed(Style::new(Format::Csv), &samples::list()));
+    assert_snapshot!(printed(Style::new(Format::Csv), &samples::sockets::list()));
 }
 
 #[test]
 fn json() {
-    assert_snapshot!(printed(Style::new(Format::Json), &samples::list()));
+    assert_snapshot!(printed(Style::new(Format::Json), &samples::sockets::list()));
 }
 
 #[test]
 fn an_ipv4_line_fits_80_columns() {
-    let text = printed(Style::new(Format::Table), &[samples::listed()]);
+    let text = printed(Style::new(Format::Table), &[samples::sockets::listed()]);
     assert!(widest(&text) <= 80, "{text}");
 }

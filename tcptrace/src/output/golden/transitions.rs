@@ -20,59 +20,74 @@ fn printed(style: Style, moves: &[Moved]) -> String {
 
 #[test]
 fn table() {
-    assert_snapshot!(printed(Style::new(Format::Table), &samples::moves()));
+    assert_snapshot!(printed(
+        Style::new(Format::Table),
+        &samples::transitions::moves()
+    ));
 }
 
 #[test]
 fn table_with_times() {
     let style = with_times(Style::new(Format::Table));
-    assert_snapshot!(printed(style, &samples::moves()));
+    assert_snapshot!(printed(style, &samples::transitions::moves()));
 }
 
 #[test]
 fn table_wide_with_times() {
     let style = wide(with_times(Style::new(Format::Table)));
-    assert_snapshot!(printed(style, &samples::moves()));
+    assert_snapshot!(printed(style, &samples::transitions::moves()));
 }
 
 #[test]
 fn table_in_color() {
     assert_snapshot!(printed(
         color(Style::new(Format::Table)),
-        &samples::moves()[..5]
+        &samples::transitions::moves()[..5]
     ));
 }
 
 #[test]
 fn bcc() {
-    assert_snapshot!(printed(Style::new(Format::Bcc), &samples::moves()));
+    assert_snapshot!(printed(
+        Style::new(Format::Bcc),
+        &samples::transitions::moves()
+    ));
 }
 
 #[test]
 fn bcc_wide_with_times() {
     let style = wide(with_times(Style::new(Format::Bcc)));
-    assert_snapshot!(printed(style, &samples::moves()));
+    assert_snapshot!(printed(style, &samples::transitions::moves()));
 }
 
 #[test]
 fn bcc_csv() {
-    assert_snapshot!(printed(Style::new(Format::BccCsv), &samples::moves()));
+    assert_snapshot!(printed(
+        Style::new(Format::BccCsv),
+        &samples::transitions::moves()
+    ));
 }
 
 #[test]
 fn bcc_csv_with_times() {
     let style = with_times(Style::new(Format::BccCsv));
-    assert_snapshot!(printed(style, &samples::moves()));
+    assert_snapshot!(printed(style, &samples::transitions::moves()));
 }
 
 #[test]
 fn csv() {
-    assert_snapshot!(printed(Style::new(Format::Csv), &samples::moves()));
+    assert_snapshot!(printed(
+        Style::new(Format::Csv),
+        &samples::transitions::moves()
+    ));
 }
 
 #[test]
 fn json() {
-    assert_snapshot!(printed(Style::new(Format::Json), &samples::moves()));
+    assert_snapshot!(printed(
+        Style::new(Format::Json),
+        &samples::transitions::moves()
+    ));
 }
 
 #[test]
@@ -84,11 +99,11 @@ fn a_plain_ipv4_line_fits_80_columns() {
             "255.255.255.255:65535",
         )),
         from: tcptrace_common::tcp_state::TcpState::Established,
-        ..samples::moved()
+        ..samples::transitions::moved()
     };
     let text = printed(
         Style::new(Format::Table),
-        &[longest, samples::moved_unknown()],
+        &[longest, samples::transitions::moved_unknown()],
     );
     assert!(widest(&text) < 80, "{text}");
 }
@@ -105,7 +120,7 @@ fn one_record_is_one_line_whatever_a_process_is_called() {
                 pid: 1,
                 comm: Comm([byte; 16]),
             }),
-            ..samples::moved()
+            ..samples::transitions::moved()
         };
         for format in FORMATS {
             let text = printed(Style::new(format), &[moved]);

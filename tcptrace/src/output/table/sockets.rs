@@ -1,7 +1,5 @@
 //! The list of sockets as a table, as wide as its longest cells.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-
 use bytes::BytesMut;
 use tcptrace_common::tcp_state::TcpState;
 use unicode_width::UnicodeWidthStr as _;
@@ -11,7 +9,7 @@ use crate::{
     event::{Endpoint, Socket, TimerKind},
     model::socket_list::ListedSocket,
     output::{
-        addresses::End,
+        addresses::{self, End},
         escape,
         row::Row,
         style::Style,
@@ -114,19 +112,12 @@ const COLUMNS: [Column; 9] = [
     left("OWNER", owner),
 ];
 
-/// A socket that is bound to no address takes any, as `ss` shows it.
 fn local(socket: &Socket) -> String {
-    let local = &socket.tuple.local;
-    let any: IpAddr = if socket.tuple.ipv6 {
-        Ipv6Addr::UNSPECIFIED.into()
-    } else {
-        Ipv4Addr::UNSPECIFIED.into()
+    let local = Endpoint {
+        addr: addresses::local_of_listed(socket),
+        port: socket.tuple.local.port,
     };
-    let shown = Endpoint {
-        addr: Some(local.addr.unwrap_or(any)),
-        port: local.port,
-    };
-    End(&shown).to_string()
+    End(&local).to_string()
 }
 
 fn remote(socket: &Socket) -> String {
