@@ -4,5 +4,6 @@ pub mod event;
 pub mod kernel;
 pub mod live;
 pub mod model;
+pub mod output;
 pub mod pipeline;
 pub mod time;
