@@ -1,5 +1,7 @@
 //! tcptrace follows every TCP connection of a Linux host through its states.
 
+pub mod cli;
+pub mod commands;
 pub mod event;
 pub mod kernel;
 pub mod live;

@@ -42,9 +42,9 @@ pub struct UnknownState {
 impl fmt::Display for UnknownState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(nearest) = self.nearest {
-            return write!(f, "no such state: did you mean {nearest}?");
+            return write!(f, "no TCP state: did you mean {nearest}?");
         }
-        f.write_str("no such state: use ")?;
+        f.write_str("no TCP state: use ")?;
         for (i, state) in TcpState::ALL.iter().enumerate() {
             let separator = match i {
                 0 => "",
@@ -127,7 +127,7 @@ mod tests {
     fn without_a_near_name_all_are_listed() {
         let text = UnknownState { nearest: None }.to_string();
         assert!(
-            text.starts_with("no such state: use ESTABLISHED, SYN_SENT, "),
+            text.starts_with("no TCP state: use ESTABLISHED, SYN_SENT, "),
             "{text}"
         );
         assert!(text.ends_with("CLOSING or NEW_SYN_RECV"), "{text}");

@@ -143,9 +143,7 @@ mod tests {
         let mut summary = Summary::default();
         summary.count(TcpState::Close);
         summary.connections = 2;
-        insta::assert_snapshot!(summary_text(&summary), @"
-        tcptrace: 1 transition, 2 finished connections, nothing lost
-        ");
+        insta::assert_snapshot!(summary_text(&summary), @"tcptrace: 1 transition, 2 finished connections, nothing lost");
         summary.lost = Losses {
             ring_full: 10,
             recursion: 2,
