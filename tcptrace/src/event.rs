@@ -255,6 +255,20 @@ pub enum TimerKind {
     Probe,
 }
 
+impl TimerKind {
+    /// The name in JSON.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Retransmit => "retransmit",
+            Self::Keepalive => "keepalive",
+            Self::Timewait => "timewait",
+            Self::Probe => "probe",
+        }
+    }
+}
+
 /// The end of a dump.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DumpEnd {

@@ -1,63 +1,48 @@
-//! spike
-use std::fmt::Write;
-use tcptrace::{
-    kernel::*,
-    model::{change::Change, filter::Filter, tracker::Options},
-    pipeline::Pipeline,
+//! The `tcptrace` programme: reads the command line, runs the command, maps the result to an exit
+//! status.
+
+use std::{
+    env,
+    io::{self, Write as _},
+    process::ExitCode,
 };
-fn main() {
-    env_logger::init();
-    let rt = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    rt.block_on(async {
-        let t = std::time::Instant::now();
-        let mut s = match KernelSource::start(&SourceOptions::default()) {
-            Ok(s) => s,
-            Err(e) => {
-                eprintln!("{e:#}");
-                std::process::exit(3);
-            }
-        };
-        eprintln!("start {:?} mode {:?} degraded {:?}", t.elapsed(), s.mode(), s.degraded());
-        for h in s.hooks() {
-            eprintln!("{h:?}");
+
+use tcptrace::{
+    cli::{self, LogArgs},
+    commands,
+};
+
+/// Exit status if a command could not run, or its answer would not be complete.
+const FAILED: u8 = 3;
+
+fn main() -> ExitCode {
+    let cli = match cli::parse(env::args_os()) {
+        Ok(cli) => cli,
+        Err(refusal) => return refusal.tell(),
+    };
+    start_log(&cli.log);
+    match commands::run(&cli) {
+        Ok(status) => status,
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            _ = writeln!(io::stderr(), "tcptrace: {error:#}");
+            ExitCode::from(FAILED)
         }
-        let mut p = Pipeline::tracked(
-            Options {
-                reset_hook: s.has_hook("tcp_send_reset"),
-                destroy_hook: s.has_hook("tcp_destroy_sock"),
-                ..Options::default()
-            },
-            Filter::default(),
-            clock::sample(),
-        );
-        let quiet = std::env::var("QUIET").is_ok();
-        let mut w = |c: &Change, _: &tcptrace::time::ClockSample, out: &mut bytes::BytesMut| {
-            if quiet {
-                return;
-            }
-            if let Change::Moved(m) = c {
-                let _ = writeln!(
-                    out,
-                    "{} {:>5?}->{:<5?} {} -> {} {:?} {:?} {:?} {:?} k={}",
-                    m.identity.id,
-                    m.identity.tuple.local.port,
-                    m.identity.tuple.remote.port,
-                    m.from,
-                    m.to,
-                    m.dwell,
-                    m.evidence,
-                    m.reason,
-                    m.owner,
-                    m.identity.kernel
-                );
-            }
-        };
-        let d = std::env::args()
-            .nth(1)
-            .and_then(|a| a.parse().ok())
-            .map(std::time::Duration::from_secs);
-        let sum =
-            tcptrace::live::run(&mut s, &mut p, bytes::BytesMut::new(), &mut w, d).await.unwrap();
-        eprintln!("{sum:?}");
-    });
+    }
+}
+
+/// Notes for the user go to stderr and look like the errors.
+fn start_log(args: &LogArgs) {
+    env_logger::Builder::new()
+        .filter_level(args.level())
+        .format(|out, record| writeln!(out, "tcptrace: {}", record.args()))
+        .init();
+}
+
+/// Whoever read our output has seen enough.
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let mut causes = error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<io::Error>());
+    causes.any(|cause| cause.kind() == io::ErrorKind::BrokenPipe)
 }

@@ -28,6 +28,8 @@ pub struct Pipeline {
     clock: ClockSample,
     changes: Vec<Change>,
     shown: Vec<Change>,
+    /// Lines shown, counted.
+    told: Summary,
 }
 
 impl Pipeline {
@@ -50,6 +52,7 @@ impl Pipeline {
             clock,
             changes: Vec::new(),
             shown: Vec::new(),
+            told: Summary::default(),
         }
     }
 
@@ -81,7 +84,12 @@ impl Pipeline {
 
     /// Takes out the changes that are to be shown, in order.
     pub fn shown(&mut self) -> impl Iterator<Item = Change> {
-        self.shown.drain(..)
+        let told = &mut self.told;
+        self.shown.drain(..).inspect(|change| {
+            if let Change::Moved(moved) = change {
+                told.count(moved.to);
+            }
+        })
     }
 
     /// The clock sample in force.
@@ -114,12 +122,15 @@ impl Pipeline {
     /// What was counted so far.
     #[must_use]
     pub fn summary(&self) -> Summary {
-        let mut summary = match &self.view {
-            View::Tracked(tracker) => tracker.summary().clone(),
-            View::Raw(raw) => raw.summary().clone(),
+        let counted = match &self.view {
+            View::Tracked(tracker) => tracker.summary(),
+            View::Raw(raw) => raw.summary(),
         };
-        summary.not_held = self.selection.overflowed();
-        summary
+        Summary {
+            entered: self.told.entered,
+            uncertain: counted.uncertain + self.selection.overflowed(),
+            ..*counted
+        }
     }
 
     fn tracker(&self) -> Option<&Tracker> {

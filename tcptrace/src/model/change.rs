@@ -5,7 +5,7 @@ use std::fmt;
 use tcptrace_common::tcp_state::TcpState;
 
 use crate::{
-    event::{Counters, Process, Tuple},
+    event::{Counters, Lost, Process, Tuple},
     time::Timestamp,
 };
 
@@ -18,6 +18,8 @@ pub enum Change {
     Finished(Box<Finished>),
     /// Nothing more will be told of this connection, although its end was not seen.
     Forgotten(ConnectionId),
+    /// Records were lost; what they would have told is missing from here on.
+    Lost(Lost),
 }
 
 /// Names one connection through the whole trace; never reused.

@@ -6,10 +6,9 @@ pub mod classify;
 pub mod connection;
 pub mod filter;
 pub mod minisocks;
-
 pub mod raw;
 pub mod selection;
 pub mod socket_list;
-
+pub mod state_name;
 pub mod summary;
 pub mod tracker;

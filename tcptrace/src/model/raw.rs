@@ -35,13 +35,15 @@ impl RawView {
     pub fn apply(&mut self, event: &Event, changes: &mut Vec<Change>) {
         match event {
             Event::Transition(transition) => self.transition(transition, changes),
-            Event::Lost(lost) => self.summary.add_lost(lost),
+            Event::Lost(lost) => {
+                self.summary.lost.count(lost);
+                changes.push(Change::Lost(*lost));
+            }
             _ => {}
         }
     }
 
     fn transition(&mut self, transition: &Transition, changes: &mut Vec<Change>) {
-        self.summary.transitions += 1;
         let begins = matches!(transition.from, TcpState::Close | TcpState::Listen)
             && transition.from != transition.to;
         let known = self.sockets.get(&transition.skaddr).filter(|_| !begins);

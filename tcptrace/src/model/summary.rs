@@ -1,36 +1,96 @@
-//! What a run saw and missed, counted.
+//! What a trace came to, in numbers.
 
-use std::collections::BTreeMap;
+use tcptrace_common::tcp_state::TcpState;
 
 use crate::event::{Lost, LostWhy};
 
-/// Counts of a run.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// Plain counts over a trace.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Summary {
-    /// Transitions traced.
-    pub transitions: u64,
+    /// Transitions shown, by the state entered, in the order of [`TcpState::ALL`].
+    pub entered: [u64; TcpState::ALL.len()],
     /// Connections that ended.
     pub connections: u64,
-    /// Records lost, by reason.
-    pub lost: BTreeMap<LostWhy, u64>,
-    /// Connections of which something was missed, so that a duration or an end is not known.
+    /// Records dropped before we saw them.
+    pub lost: Losses,
+    /// Connections of which something was missed, so that a time or a state of theirs is not known.
     pub uncertain: u64,
-    /// Connections that were not followed because a table was full.
+    /// Connections forgotten because a table was full.
     pub evicted: u64,
-    /// Lines that a filter left undecided and that could not be held until it was.
-    pub not_held: u64,
+}
+
+/// Lost records by why they were lost.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Losses {
+    /// The ring buffer was full.
+    pub ring_full: u64,
+    /// The program was already running on that CPU.
+    pub recursion: u64,
+    /// A record that could not be decoded.
+    pub undecodable: u64,
 }
 
 impl Summary {
-    /// Adds a loss.
-    pub fn add_lost(&mut self, lost: &Lost) {
-        let count = self.lost.entry(lost.why).or_default();
-        *count = count.saturating_add(lost.count);
+    /// Counts a transition into `state`.
+    pub fn count(&mut self, state: TcpState) {
+        self.entered[usize::from(state.number()) - 1] += 1;
     }
 
-    /// All records lost.
+    /// Transitions into any state.
     #[must_use]
-    pub fn total_lost(&self) -> u64 {
-        self.lost.values().fold(0, |sum, &count| sum.saturating_add(count))
+    pub fn transitions(&self) -> u64 {
+        self.entered.iter().sum()
+    }
+}
+
+impl Losses {
+    /// Counts a loss.
+    pub const fn count(&mut self, lost: &Lost) {
+        let counter = match lost.why {
+            LostWhy::RingFull => &mut self.ring_full,
+            LostWhy::Recursion => &mut self.recursion,
+            LostWhy::Undecodable => &mut self.undecodable,
+        };
+        *counter = counter.saturating_add(lost.count);
+    }
+
+    /// Lost records, for whatever reason.
+    #[must_use]
+    pub const fn total(&self) -> u64 {
+        self.ring_full
+            .saturating_add(self.recursion)
+            .saturating_add(self.undecodable)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tcptrace_common::tcp_state::TcpState;
+
+    use super::{Lost, LostWhy, Summary};
+    use crate::time::Timestamp;
+
+    #[test]
+    fn counts_add_up() {
+        let mut summary = Summary::default();
+        for state in TcpState::ALL {
+            summary.count(state);
+        }
+        assert_eq!(summary.entered, [1; 12]);
+        assert_eq!(summary.transitions(), 12);
+        for (why, count) in [
+            (LostWhy::RingFull, 3),
+            (LostWhy::Recursion, 4),
+            (LostWhy::RingFull, 5),
+            (LostWhy::Undecodable, u64::MAX),
+        ] {
+            summary.lost.count(&Lost {
+                at: Timestamp(0),
+                count,
+                why,
+            });
+        }
+        assert_eq!((summary.lost.ring_full, summary.lost.recursion), (8, 4));
+        assert_eq!(summary.lost.total(), u64::MAX);
     }
 }

@@ -116,8 +116,9 @@ impl Tracker {
             Event::DumpEnd(end) => self.dump_end(end, changes),
             Event::Holder(holder) => self.holder(holder),
             Event::Lost(lost) => {
-                self.summary.add_lost(lost);
+                self.summary.lost.count(lost);
                 self.resync = true;
+                changes.push(Change::Lost(*lost));
             }
             Event::Clock(_) => {}
         }
@@ -167,7 +168,6 @@ impl Tracker {
     }
 
     fn transition(&mut self, transition: &Transition, changes: &mut Vec<Change>) {
-        self.summary.transitions += 1;
         if transition.from == transition.to {
             self.repeated(transition);
             return;

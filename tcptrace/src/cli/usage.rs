@@ -1,0 +1,281 @@
+//! Command lines that do not run a command: a request for help, or a mistake, which is answered by
+//! one line that ends in the fix.
+
+use std::{
+    io::{self, Write as _},
+    process::ExitCode,
+};
+
+use clap::{
+    CommandFactory as _,
+    error::{ContextKind, ContextValue, ErrorKind},
+};
+
+use super::Cli;
+
+/// Exit status for wrong usage.
+const WRONG_USAGE: u8 = 2;
+
+/// Why no command is run.
+#[derive(Debug)]
+pub enum Refusal {
+    /// Help or the version was asked for, which is the text.
+    Answer(clap::builder::StyledStr),
+    /// A mistake, in one line.
+    Mistake(String),
+}
+
+impl Refusal {
+    /// The help of the programme.
+    pub(super) fn help() -> Self {
+        Self::Answer(Cli::command().render_help())
+    }
+
+    /// A mistake that clap does not know.
+    pub(super) fn usage(message: String) -> Self {
+        Self::Mistake(message)
+    }
+
+    /// Says it: what was asked for on stdout, a mistake on stderr.
+    #[must_use]
+    pub fn tell(&self) -> ExitCode {
+        // Nobody is left to be told that the other end of the pipe is closed.
+        match self {
+            Self::Answer(text) => {
+                _ = write!(io::stdout(), "{text}");
+                ExitCode::SUCCESS
+            }
+            Self::Mistake(message) => {
+                _ = writeln!(io::stderr(), "tcptrace: {message}");
+                ExitCode::from(WRONG_USAGE)
+            }
+        }
+    }
+}
+
+impl From<clap::Error> for Refusal {
+    fn from(error: clap::Error) -> Self {
+        match error.kind() {
+            ErrorKind::DisplayHelp
+            | ErrorKind::DisplayVersion
+            | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => Self::Answer(error.render()),
+            _ => Self::Mistake(one_line(&mistake(&error))),
+        }
+    }
+}
+
+fn mistake(error: &clap::Error) -> String {
+    let option = option_name(&text(error, ContextKind::InvalidArg));
+    let value = text(error, ContextKind::InvalidValue);
+    match error.kind() {
+        ErrorKind::ValueValidation => {
+            let message = std::error::Error::source(error).map(ToString::to_string);
+            format!("{option}: {}", message.unwrap_or(value))
+        }
+        ErrorKind::InvalidValue if value.is_empty() => {
+            format!("{option} needs a value: see --help")
+        }
+        ErrorKind::InvalidValue => {
+            let possible = either(&texts(error, ContextKind::ValidValue));
+            format!("{option}: {value} is not possible: use {possible}")
+        }
+        ErrorKind::UnknownArgument => {
+            let suggested = option_name(&text(error, ContextKind::SuggestedArg));
+            let fix = did_you_mean(&suggested);
+            if option.starts_with('-') {
+                format!("no option {option}: {fix}")
+            } else {
+                format!("{option} is one argument too many: {fix}")
+            }
+        }
+        ErrorKind::InvalidSubcommand => {
+            let command = text(error, ContextKind::InvalidSubcommand);
+            let suggested = texts(error, ContextKind::SuggestedSubcommand);
+            match suggested.first() {
+                Some(suggested) => format!("no command {command}: did you mean {suggested}?"),
+                None => format!("no command {command}: use {}", either(&commands())),
+            }
+        }
+        ErrorKind::MissingSubcommand => {
+            format!("no command given: use {}", either(&commands()))
+        }
+        ErrorKind::ArgumentConflict => {
+            let other = option_name(&text(error, ContextKind::PriorArg));
+            if other == option {
+                format!("{option} is given twice: give it once")
+            } else {
+                format!("{option} and {other} exclude each other: give only one")
+            }
+        }
+        ErrorKind::TooManyValues => format!("{option} takes no value: leave {value} out"),
+        ErrorKind::InvalidUtf8 => "an argument is no valid UTF-8: see --help".to_owned(),
+        // Nothing of this kind can happen with the options there are; should it ever, clap's own
+        // first line is better than none.
+        _ => {
+            let rendered = error.render().to_string();
+            let first = rendered.lines().next().unwrap_or_default();
+            format!("{}: see --help", first.trim_start_matches("error: "))
+        }
+    }
+}
+
+/// `--localport <LIST>` without its value, `--verbose...` without its dots.
+fn option_name(usage: &str) -> String {
+    let name = usage.split([' ', '=']).next().unwrap_or_default();
+    name.trim_end_matches("...").to_owned()
+}
+
+fn did_you_mean(suggested: &str) -> String {
+    if suggested.is_empty() {
+        "see --help".to_owned()
+    } else {
+        format!("did you mean {suggested}?")
+    }
+}
+
+fn commands() -> Vec<String> {
+    let cli = Cli::command();
+    cli.get_subcommands()
+        .map(|command| command.get_name().to_owned())
+        .collect()
+}
+
+/// `a, b or c`.
+fn either(names: &[String]) -> String {
+    match names {
+        [] => "another one".to_owned(),
+        [name] => name.clone(),
+        [names @ .., last] => format!("{} or {last}", names.join(", ")),
+    }
+}
+
+fn text(error: &clap::Error, kind: ContextKind) -> String {
+    texts(error, kind).into_iter().next().unwrap_or_default()
+}
+
+fn texts(error: &clap::Error, kind: ContextKind) -> Vec<String> {
+    match error.get(kind) {
+        Some(ContextValue::String(text)) => vec![text.clone()],
+        Some(ContextValue::Strings(texts)) => texts.clone(),
+        _ => Vec::new(),
+    }
+}
+
+/// Arguments come back in messages, and may contain anything.
+fn one_line(message: &str) -> String {
+    let mut line = String::with_capacity(message.len());
+    for c in message.chars() {
+        if c.is_control() {
+            line.extend(c.escape_default());
+        } else {
+            line.push(c);
+        }
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Refusal, either};
+    use crate::cli::parse;
+
+    fn mistake(args: &[&str]) -> String {
+        let args = std::iter::once("tcptrace").chain(args.iter().copied());
+        match parse(args.map(Into::into)) {
+            Err(Refusal::Mistake(message)) => message,
+            other => unreachable!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn mistakes_are_one_line_that_ends_in_the_fix() {
+        let cases: &[(&[&str], &str)] = &[
+            (
+                &["watch", "-L", "80,,443"],
+                "--localport: 80,,443 has an empty entry: write it like 80,443",
+            ),
+            (
+                &["watch", "-4", "-6"],
+                "--ipv4 and --ipv6 exclude each other: give only one",
+            ),
+            (
+                &["list", "--format", "bcc"],
+                "--format: bcc is not possible: use table, csv or json",
+            ),
+            (
+                &["watch", "--format", "xml"],
+                "--format: xml is not possible: use table, bcc, csv or json",
+            ),
+            (&["watch", "--format"], "--format needs a value: see --help"),
+            (&["watch", "--state"], "--state needs a value: see --help"),
+            (
+                &["watch", "--state", "CLOSE_WAT"],
+                "--state: CLOSE_WAT is no TCP state: did you mean CLOSE_WAIT?",
+            ),
+            (
+                &["watch", "-L", "80", "-L", "443"],
+                "--localport is given twice: give it once",
+            ),
+            (
+                &["watch", "-s", "--format", "json"],
+                "--csv and --format json exclude each other: give only one",
+            ),
+            (
+                &["watch", "--json", "--format", "csv"],
+                "--json and --format exclude each other: give only one",
+            ),
+            (
+                &["watch", "--json", "-s"],
+                "--json and --csv exclude each other: give only one",
+            ),
+            (
+                &["watch", "--foramt"],
+                "no option --foramt: did you mean --format?",
+            ),
+            (&["watch", "-Z"], "no option -Z: see --help"),
+            (
+                &["watch", "now"],
+                "now is one argument too many: see --help",
+            ),
+            (
+                &["list", "--duration", "5s"],
+                "no option --duration: see --help",
+            ),
+            (
+                &["watch", "--raw=yes"],
+                "--raw takes no value: leave yes out",
+            ),
+            (&["wach"], "no command wach: did you mean watch?"),
+            (
+                &["frobnicate"],
+                "no command frobnicate: use watch, lifetimes, list or doctor",
+            ),
+            (
+                &["-v"],
+                "no command given: use watch, lifetimes, list or doctor",
+            ),
+            (
+                &["doctor", "-v", "-q"],
+                "--verbose and --quiet exclude each other: give only one",
+            ),
+            (
+                &["watch", "--duration", "-1"],
+                "--duration: -1 is no time: write it like 30s, 5m or 2h",
+            ),
+            (
+                &["watch", "--netns", "a\nb\u{1b}"],
+                "--netns: a\\nb\\u{1b} is no network namespace: use its inode number, a path like \
+                 /run/netns/blue, or self",
+            ),
+        ];
+        for (args, message) in cases {
+            assert_eq!(mistake(args), *message, "{args:?}");
+        }
+    }
+
+    #[test]
+    fn names_are_joined_as_people_do() {
+        assert_eq!(either(&["a".into()]), "a");
+        assert_eq!(either(&["a".into(), "b".into()]), "a or b");
+    }
+}

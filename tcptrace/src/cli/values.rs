@@ -1,0 +1,209 @@
+//! The values of options. Every message names the value and ends in the fix.
+
+use std::{net::IpAddr, path::PathBuf, time::Duration};
+
+use ipnet::{IpNet, Ipv4Net};
+use tcptrace_common::tcp_state::TcpState;
+
+use crate::{event::Comm, model::state_name::parse_state};
+
+/// What was given as a comma-separated list, never empty.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct List<T>(pub Vec<T>);
+
+/// A network namespace, as the user names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NetnsSelector {
+    /// By its inode number, as in `net:[4026531840]`.
+    Inode(u32),
+    /// By a file that stands for it, as in `/run/netns` or `/proc/PID/ns/net`.
+    Path(PathBuf),
+    /// Our own.
+    Own,
+}
+
+/// Ports: `80` or `80,443`.
+pub fn ports(text: &str) -> Result<List<u16>, String> {
+    list(text, "80,443", |entry| match entry.parse() {
+        Ok(port) if port > 0 => Ok(port),
+        _ => Err(format!(
+            "{entry} is no port: use numbers from 1 to 65535, like 80,443"
+        )),
+    })
+}
+
+/// Process ids: `812` or `812,4711`.
+pub fn pids(text: &str) -> Result<List<u32>, String> {
+    list(text, "812,4711", |entry| match entry.parse() {
+        Ok(pid) if pid > 0 => Ok(pid),
+        _ => Err(format!(
+            "{entry} is no process id: use numbers, like 812,4711"
+        )),
+    })
+}
+
+/// States, in any case and spelling.
+pub fn states(text: &str) -> Result<List<TcpState>, String> {
+    list(text, "CLOSE_WAIT,FIN_WAIT2", |entry| {
+        parse_state(entry).map_err(|error| format!("{entry} is {error}"))
+    })
+}
+
+/// A command name; the kernel keeps its first fifteen bytes, so only these are compared.
+pub fn comm(text: &str) -> Result<Comm, String> {
+    if text.is_empty() {
+        return Err("an empty name is no command name: write it like nginx".to_owned());
+    }
+    Ok(Comm::from(text))
+}
+
+/// A network or an address. A v4-mapped one is an IPv4 one, as the addresses it is compared with.
+pub fn network(text: &str) -> Result<IpNet, String> {
+    let fail =
+        |_| format!("{text} is no network: write it like 10.0.0.0/8, 10.0.0.9 or 2001:db8::/32");
+    let network = match text.parse::<IpAddr>() {
+        Ok(addr) => IpNet::from(addr),
+        Err(_) => text.parse().map_err(fail)?,
+    };
+    let IpNet::V6(v6) = network else {
+        return Ok(network.trunc());
+    };
+    let v4 = v6
+        .addr()
+        .to_ipv4_mapped()
+        .zip(v6.prefix_len().checked_sub(96));
+    let v4 = v4.and_then(|(addr, prefix)| Ipv4Net::new(addr, prefix).ok());
+    Ok(v4.map_or(network, IpNet::V4).trunc())
+}
+
+/// A network namespace: inode number, path or `self`.
+pub fn netns(text: &str) -> Result<NetnsSelector, String> {
+    if text == "self" {
+        return Ok(NetnsSelector::Own);
+    }
+    if text.contains('/') {
+        return Ok(NetnsSelector::Path(text.into()));
+    }
+    match text.parse() {
+        Ok(inode) if inode > 0 => Ok(NetnsSelector::Inode(inode)),
+        _ => Err(format!(
+            "{text} is no network namespace: use its inode number, a path like /run/netns/blue, \
+             or self"
+        )),
+    }
+}
+
+/// A time to trace, more than none.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    let hint = "write it like 30s, 5m or 2h";
+    if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) {
+        return Err(format!("{text} has no unit: {hint}"));
+    }
+    match humantime::parse_duration(text) {
+        Ok(Duration::ZERO) => Err(format!("{text} leaves no time to trace: {hint}")),
+        Ok(duration) => Ok(duration),
+        Err(_) => Err(format!("{text} is no time: {hint}")),
+    }
+}
+
+fn list<T>(
+    text: &str,
+    example: &str,
+    parse: impl Fn(&str) -> Result<T, String>,
+) -> Result<List<T>, String> {
+    let entry = |entry: &str| match entry.trim() {
+        "" if text.is_empty() => Err(format!("the list is empty: write it like {example}")),
+        "" => Err(format!(
+            "{text} has an empty entry: write it like {example}"
+        )),
+        entry => parse(entry),
+    };
+    text.split(',')
+        .map(entry)
+        .collect::<Result<_, _>>()
+        .map(List)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{List, NetnsSelector, duration, netns, network, pids, ports};
+
+    #[test]
+    fn lists_take_numbers_in_range() {
+        assert_eq!(ports("80"), Ok(List(vec![80])));
+        assert_eq!(ports("80, 443"), Ok(List(vec![80, 443])));
+        assert_eq!(pids("1,4194304"), Ok(List(vec![1, 4_194_304])));
+        for text in [
+            "", "0", "65536", "-1", "80,,443", "80,", ",", "http", "80-90", "８０",
+        ] {
+            assert!(ports(text).is_err(), "{text}");
+        }
+        for text in ["", "0", "-1", "1,,2", "nginx", "4294967296"] {
+            assert!(pids(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn networks_are_normalised() {
+        for (text, network_text) in [
+            ("10.0.0.0/8", "10.0.0.0/8"),
+            ("10.1.2.3/8", "10.0.0.0/8"),
+            ("10.0.0.9", "10.0.0.9/32"),
+            ("2001:db8::1", "2001:db8::1/128"),
+            ("2001:db8::1/32", "2001:db8::/32"),
+            ("::ffff:10.0.0.0/104", "10.0.0.0/8"),
+            ("::ffff:10.0.0.9", "10.0.0.9/32"),
+            ("::ffff:0.0.0.0/96", "0.0.0.0/0"),
+            ("::/0", "::/0"),
+            ("0.0.0.0/0", "0.0.0.0/0"),
+        ] {
+            let network = network(text).map(|network| network.to_string());
+            assert_eq!(network.as_deref(), Ok(network_text));
+        }
+        for text in [
+            "",
+            "10.0.0.0/33",
+            "10.0.0/8",
+            "10.0.0.0/",
+            "::/129",
+            "localhost",
+            "10.0.0.0/-1",
+        ] {
+            assert!(network(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn namespaces_are_numbers_paths_or_our_own() {
+        assert_eq!(netns("self"), Ok(NetnsSelector::Own));
+        assert_eq!(netns("4026531840"), Ok(NetnsSelector::Inode(4_026_531_840)));
+        assert_eq!(
+            netns("/run/netns/blue"),
+            Ok(NetnsSelector::Path("/run/netns/blue".into()))
+        );
+        for text in ["", "0", "blue", "-1", "4294967296"] {
+            assert!(netns(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn times_have_units_and_some_length() {
+        for (text, seconds) in [("30s", 30), ("5m", 300), ("2h", 7200), ("1h 30m", 5400)] {
+            assert_eq!(duration(text), Ok(Duration::from_secs(seconds)));
+        }
+        for text in [
+            "",
+            "0s",
+            "0",
+            "30",
+            "-1",
+            "-1s",
+            "soon",
+            "99999999999999999999s",
+        ] {
+            assert!(duration(text).is_err(), "{text}");
+        }
+    }
+}

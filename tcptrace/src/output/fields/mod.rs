@@ -1,0 +1,5 @@
+//! Records as named fields, for JSON and CSV. The names are a promise.
+
+pub(super) mod connections;
+pub(super) mod sockets;
+pub(super) mod transitions;

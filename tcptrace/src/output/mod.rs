@@ -1,0 +1,24 @@
+//! How facts read: pure formatting into a buffer, no I/O.
+//!
+//! One file per kind of record (`transitions`, `connections`, `sockets`, `summary`) chooses among
+//! the formats: `table`, `bcc`, and the `fields` of CSV and JSON. The other files are what these
+//! have in common.
+
+pub mod connections;
+pub mod escape;
+pub mod sockets;
+pub mod style;
+pub mod summary;
+pub mod times;
+pub mod transitions;
+
+mod addresses;
+mod bcc;
+mod csv;
+mod fields;
+#[cfg(test)]
+mod golden;
+mod json;
+mod row;
+mod table;
+mod units;
