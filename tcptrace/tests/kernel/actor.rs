@@ -17,6 +17,10 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail, ensure};
+use rustix::{
+    net::connect_unspec,
+    stdio::{dup2_stdin, dup2_stdout},
+};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::{churn, state_name, sys};
@@ -76,7 +80,8 @@ impl Actor {
         match (verb, arguments) {
             ("fork", [name]) => return self.fork(name),
             ("in", [name, ..]) => {
-                let child = self.children.get_mut(*name).with_context(|| format!("no child {name}"))?;
+                let child =
+                    self.children.get_mut(*name).with_context(|| format!("no child {name}"))?;
                 let rest = command.split_once(name).map_or("", |(_, rest)| rest);
                 writeln!(child.commands, "{rest}")?;
                 let mut answer = String::new();
@@ -96,9 +101,6 @@ impl Actor {
             ("listen", [address, options @ ..]) => {
                 let address: SocketAddr = address.parse()?;
                 let socket = self.open(name, address, options)?;
-                if options.contains(&"fastopen") {
-                    sys::set_tcp_option(socket, libc::TCP_FASTOPEN, 8)?;
-                }
                 if socket.local_addr()?.as_socket().is_none_or(|bound| bound.port() == 0) {
                     socket.bind(&address.into())?;
                 }
@@ -121,7 +123,9 @@ impl Actor {
                     })
                 } else if options.contains(&"fastopen") {
                     // The data goes out with the SYN.
-                    socket.send_to_with_flags(b"early", &address.into(), libc::MSG_FASTOPEN).map(drop)
+                    socket
+                        .send_to_with_flags(b"early", &address.into(), libc::MSG_FASTOPEN)
+                        .map(drop)
                 } else {
                     socket.connect(&address.into())
                 };
@@ -142,13 +146,16 @@ impl Actor {
             ("send", [count]) => self.socket(name)?.write_all(&vec![b'x'; count.parse()?])?,
             ("recv", [count]) => self.socket(name)?.read_exact(&mut vec![0; count.parse()?])?,
             ("eof", []) => {
-                let rest = io::copy(&mut &*self.socket(name)?, &mut io::sink())?;
+                let mut socket = self.socket(name)?;
+                let rest = io::copy(&mut socket, &mut io::sink())?;
                 ensure!(rest == 0, "{rest} bytes came before the end");
             }
             ("shutdown", []) => self.socket(name)?.shutdown(Shutdown::Write)?,
             ("linger", []) => self.socket(name)?.set_linger(Some(Duration::ZERO))?,
-            ("disconnect", []) => sys::disconnect(self.socket(name)?)?,
-            ("close", []) => drop(self.sockets.remove(name).with_context(|| format!("no socket {name}"))?),
+            ("disconnect", []) => connect_unspec(self.socket(name)?)?,
+            ("close", []) => {
+                drop(self.sockets.remove(name).with_context(|| format!("no socket {name}"))?);
+            }
             ("until", [state]) => self.until(name, state)?,
             _ => bail!("no command {verb} with {} words", options.len() + 1),
         }
@@ -191,8 +198,8 @@ impl Actor {
         let (answers, their_answers) = io::pipe()?;
         match sys::fork()? {
             sys::Forked::Child => {
-                sys::replace_descriptor(&their_commands.into(), 0)?;
-                sys::replace_descriptor(&their_answers.into(), 1)?;
+                dup2_stdin(their_commands)?;
+                dup2_stdout(their_answers)?;
                 sys::set_comm(name.as_bytes())?;
                 self.children.clear();
                 Ok(None)
@@ -231,7 +238,8 @@ pub(crate) fn unescape(text: &str) -> Result<Vec<u8>> {
     let mut rest = text;
     while let Some((before, after)) = rest.split_once("\\x") {
         bytes.extend_from_slice(before.as_bytes());
-        let digits = after.get(..2).with_context(|| format!("{text} wants two digits after \\x"))?;
+        let digits =
+            after.get(..2).with_context(|| format!("{text} wants two digits after \\x"))?;
         bytes.push(u8::from_str_radix(digits, 16).with_context(|| format!("in {text}"))?);
         rest = &after[2..];
     }

@@ -13,6 +13,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail, ensure};
+use rustix::process::Signal;
 
 use crate::{actor, namespace::Namespace, sys};
 
@@ -52,12 +53,15 @@ impl Actor {
             }
         });
         let stderr = Arc::new(Mutex::new(String::new()));
-        let (sink, mut source) = (Arc::clone(&stderr), child.stderr.take().context("stderr is a pipe")?);
+        let (sink, mut source) =
+            (Arc::clone(&stderr), child.stderr.take().context("stderr is a pipe")?);
         thread::spawn(move || {
             let mut text = Vec::new();
             // What could be read counts, also if the rest could not.
             _ = source.read_to_end(&mut text);
-            sink.lock().unwrap_or_else(PoisonError::into_inner).push_str(&String::from_utf8_lossy(&text));
+            sink.lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push_str(&String::from_utf8_lossy(&text));
         });
         let pid = child.id();
         Ok(Self {
@@ -109,9 +113,8 @@ impl Drop for Actor {
 
 /// Kills a process that is a child of an actor and waits for its end.
 pub(crate) fn kill_forked(pid: u32) -> Result<()> {
-    let process = sys::process_descriptor(pid)?;
-    sys::signal(pid, libc::SIGKILL)?;
-    ensure!(sys::wait_readable(&process, 10_000)?, "process {pid} did not die");
+    let patience = Duration::from_secs(10);
+    ensure!(sys::end(pid, Signal::KILL, patience)?, "process {pid} did not die");
     Ok(())
 }
 

@@ -24,7 +24,8 @@ pub(crate) fn act(count: usize) -> Result<()> {
     let listeners = (1..=SERVERS)
         .map(|server| TcpListener::bind((Ipv4Addr::new(127, 0, 0, server), 80)))
         .collect::<Result<Vec<_>, _>>()?;
-    let addresses: Vec<SocketAddr> = listeners.iter().map(TcpListener::local_addr).collect::<Result<_, _>>()?;
+    let addresses: Vec<SocketAddr> =
+        listeners.iter().map(TcpListener::local_addr).collect::<Result<_, _>>()?;
     for number in 0..count {
         let server = number % listeners.len();
         let client = TcpStream::connect(addresses[server])?;
@@ -76,8 +77,11 @@ pub(crate) fn run() -> Result<()> {
             ("CLOSE", "LISTEN") | ("CLOSE", "SYN_SENT") => continue,
             _ => anyhow::bail!("a connection begins with {first}"),
         };
-        let steps: Vec<(&str, &str)> =
-            of_one.iter().map(|line| (line.from.as_str(), line.to.as_str())).take(whole.len()).collect();
+        let steps: Vec<(&str, &str)> = of_one
+            .iter()
+            .map(|line| (line.from.as_str(), line.to.as_str()))
+            .take(whole.len())
+            .collect();
         ensure!(steps == whole, "a connection went {steps:?}: {first}");
         if whole.len() == ACTIVE.len() {
             active += 1;
@@ -86,7 +90,8 @@ pub(crate) fn run() -> Result<()> {
                 "the opener of an active side is the actor, pid {}: {first}",
                 actor.pid()
             );
-            let more: Vec<&str> = of_one[whole.len()..].iter().map(|line| line.to.as_str()).collect();
+            let more: Vec<&str> =
+                of_one[whole.len()..].iter().map(|line| line.to.as_str()).collect();
             ensure!(more.is_empty() || more == ["TIME_WAIT"], "after FIN_WAIT2 came {more:?}");
         } else {
             passive += 1;

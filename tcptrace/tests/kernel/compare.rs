@@ -14,7 +14,12 @@ const DEFERRED_NS: u64 = 200_000_000;
 
 /// What is wrong, or nothing. `ready_ns` is when the tracer was there for certain, if that was after
 /// the first step.
-pub(crate) fn compare(expected: &[Expected], lines: &[Line], record: &Record, ready_ns: u64) -> Option<String> {
+pub(crate) fn compare(
+    expected: &[Expected],
+    lines: &[Line],
+    record: &Record,
+    ready_ns: u64,
+) -> Option<String> {
     let groups = name_groups(lines, record);
     let mut wrong = Vec::new();
     let mut listed: Vec<&str> = Vec::new();
@@ -24,8 +29,10 @@ pub(crate) fn compare(expected: &[Expected], lines: &[Line], record: &Record, re
         }
     }
     for socket in &listed {
-        let wanted: Vec<&Expected> = expected.iter().filter(|line| line.socket == *socket).collect();
-        let got = groups.iter().find(|(name, ..)| name == socket).map_or(&[][..], |(_, _, lines)| lines);
+        let wanted: Vec<&Expected> =
+            expected.iter().filter(|line| line.socket == *socket).collect();
+        let got =
+            groups.iter().find(|(name, ..)| name == socket).map_or(&[][..], |(_, _, lines)| lines);
         let check = Check { record, ready_ns, connection: record.connection(socket) };
         check.sequence(socket, &wanted, got, &mut wrong);
     }
@@ -62,7 +69,9 @@ fn notation(line: &Line, people: &HashMap<String, Person>) -> String {
         ),
     };
     let mut text = format!("{} -> {} {owner}", line.from, line.to);
-    for word in [line.owner.as_deref(), Some(&line.evidence), line.reason.as_deref(), Some(&line.dwell)] {
+    for word in
+        [line.owner.as_deref(), Some(&line.evidence), line.reason.as_deref(), Some(&line.dwell)]
+    {
         if let Some(word) = word.filter(|word| *word != "event") {
             _ = write!(text, " {word}");
         }
@@ -89,9 +98,8 @@ fn name_groups<'a>(lines: &'a [Line], record: &Record) -> Vec<Group<'a>> {
     let mut named: Vec<Group<'_>> = Vec::new();
     for group in groups {
         let taken: Vec<&str> = named.iter().map(|(name, ..)| name.as_str()).collect();
-        let (name, kind) = record
-            .name(&group, &taken)
-            .unwrap_or_else(|| (format!("?{}", named.len() + 1), None));
+        let (name, kind) =
+            record.name(&group, &taken).unwrap_or_else(|| (format!("?{}", named.len() + 1), None));
         named.push((name, kind, group));
     }
     named
@@ -150,7 +158,8 @@ impl Record {
 
 /// Whether the known parts of `known` are those of `other`.
 fn matches(known: End, other: End) -> bool {
-    known.0.is_none_or(|address| other.0 == Some(address)) && known.1.is_none_or(|port| other.1 == Some(port))
+    known.0.is_none_or(|address| other.0 == Some(address))
+        && known.1.is_none_or(|port| other.1 == Some(port))
 }
 
 struct Check<'a> {
@@ -182,7 +191,8 @@ impl Check<'_> {
                     return;
                 }
                 None => {
-                    wrong.push(format!("{socket}: `{} -> {}` did not come", wanted.from, wanted.to));
+                    wrong
+                        .push(format!("{socket}: `{} -> {}` did not come", wanted.from, wanted.to));
                     return;
                 }
             }
@@ -215,8 +225,9 @@ impl Check<'_> {
     fn owner(&self, wanted: &Expected, line: &Line) -> Option<String> {
         let (name, may_be_null) = match &wanted.owner {
             Owner::Nobody => {
-                return (line.pid.is_some() || line.comm.is_some())
-                    .then(|| format!("nobody should be named, not {:?} {:?}", line.comm, line.pid));
+                return (line.pid.is_some() || line.comm.is_some()).then(|| {
+                    format!("nobody should be named, not {:?} {:?}", line.comm, line.pid)
+                });
             }
             Owner::Actor(name) => (name, false),
             Owner::Perhaps(name) => (name, true),
@@ -227,10 +238,13 @@ impl Check<'_> {
         let Some(person) = self.record.people.get(name) else {
             return Some(format!("there is no actor {name}"));
         };
-        let is_person =
-            line.pid == Some(person.pid) && line.comm.as_ref().is_some_and(|comm| person.comms.contains(comm));
+        let is_person = line.pid == Some(person.pid)
+            && line.comm.as_ref().is_some_and(|comm| person.comms.contains(comm));
         if !is_person {
-            return Some(format!("{name}, pid {}, should be named, not {:?} {:?}", person.pid, line.comm, line.pid));
+            return Some(format!(
+                "{name}, pid {}, should be named, not {:?} {:?}",
+                person.pid, line.comm, line.pid
+            ));
         }
         if line.owner.as_deref() == Some("task") && !self.is_within_a_step_of(name, wanted, line) {
             return Some(format!("its boot_ns is in no step of {name} on this socket"));
@@ -257,14 +271,23 @@ impl Check<'_> {
                 || known.1.is_some_and(|known| got.1.map_or(!early, |got| got != known))
         };
         if differs(connection.local, line.local) {
-            return Some(format!("the local end should be {:?}, not {:?}", connection.local, line.local));
+            return Some(format!(
+                "the local end should be {:?}, not {:?}",
+                connection.local, line.local
+            ));
         }
         if connection.kind != Kind::Listening && differs(connection.remote, line.remote) {
-            return Some(format!("the remote end should be {:?}, not {:?}", connection.remote, line.remote));
+            return Some(format!(
+                "the remote end should be {:?}, not {:?}",
+                connection.remote, line.remote
+            ));
         }
         let is_v6 = line.local.0.is_some_and(|address| address.is_ipv6());
         if line.local.0.is_some() && is_v6 != (line.family == "ipv6") {
-            return Some(format!("the family should be that of the addresses, not {}", line.family));
+            return Some(format!(
+                "the family should be that of the addresses, not {}",
+                line.family
+            ));
         }
         None
     }
@@ -288,7 +311,9 @@ impl Check<'_> {
                 ));
             }
             ("at_least", _) if dwell < line.boot_ns.saturating_sub(self.ready_ns) => {
-                return Some(format!("a dwell of at least {dwell} ns is less than the tracer saw itself"));
+                return Some(format!(
+                    "a dwell of at least {dwell} ns is less than the tracer saw itself"
+                ));
             }
             _ => {}
         }
@@ -296,8 +321,9 @@ impl Check<'_> {
             Length::Any => None,
             Length::Between(least, most) => {
                 let (least, most) = (nanoseconds(least), nanoseconds(most));
-                (!(least..=most).contains(&dwell))
-                    .then(|| format!("the dwell should lie between {least} and {most} ns, not be {dwell}"))
+                (!(least..=most).contains(&dwell)).then(|| {
+                    format!("the dwell should lie between {least} and {most} ns, not be {dwell}")
+                })
             }
             Length::Wait(wait) => self.around(wait, dwell, line),
         }

@@ -70,13 +70,31 @@ pub(crate) enum Length {
 }
 
 const STATES: [&str; 11] = [
-    "CLOSE", "LISTEN", "SYN_SENT", "SYN_RECV", "ESTABLISHED", "FIN_WAIT1", "FIN_WAIT2", "CLOSING",
-    "TIME_WAIT", "CLOSE_WAIT", "LAST_ACK",
+    "CLOSE",
+    "LISTEN",
+    "SYN_SENT",
+    "SYN_RECV",
+    "ESTABLISHED",
+    "FIN_WAIT1",
+    "FIN_WAIT2",
+    "CLOSING",
+    "TIME_WAIT",
+    "CLOSE_WAIT",
+    "LAST_ACK",
 ];
 const KNOWN_BY: [&str; 4] = ["task", "fd", "opener", "none"];
 const EVIDENCE: [&str; 4] = ["event", "classified", "confirmed", "derived"];
-const REASONS: [&str; 9] =
-    ["fin", "refused", "reset_by_peer", "reset_by_us", "timeout", "destroyed", "unreachable", "local", "null"];
+const REASONS: [&str; 9] = [
+    "fin",
+    "refused",
+    "reset_by_peer",
+    "reset_by_us",
+    "timeout",
+    "destroyed",
+    "unreachable",
+    "local",
+    "null",
+];
 const DWELLS: [&str; 4] = ["exact", "at_least", "estimated", "unknown"];
 
 /// Parses the expected lines of a scenario.
@@ -84,7 +102,8 @@ pub(crate) fn parse(text: &str) -> Result<Vec<Expected>> {
     let mut all = Vec::new();
     let mut socket = String::new();
     for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
-        parse_line(line, &mut socket, &mut all).with_context(|| format!("in the expected line `{line}`"))?;
+        parse_line(line, &mut socket, &mut all)
+            .with_context(|| format!("in the expected line `{line}`"))?;
     }
     Ok(all)
 }
@@ -106,12 +125,30 @@ fn parse_line(line: &str, socket: &mut String, all: &mut Vec<Expected>) -> Resul
     ensure!(!socket.is_empty(), "the first line must name its socket");
     match words.as_slice() {
         ["opened", owner, rest @ ..] => {
-            all.push(transition(line, socket, "CLOSE", "SYN_SENT", &[&[*owner, "task"], rest].concat())?);
-            all.push(transition(line, socket, "SYN_SENT", "ESTABLISHED", &[&[*owner], rest].concat())?);
+            all.push(transition(
+                line,
+                socket,
+                "CLOSE",
+                "SYN_SENT",
+                &[&[*owner, "task"], rest].concat(),
+            )?);
+            all.push(transition(
+                line,
+                socket,
+                "SYN_SENT",
+                "ESTABLISHED",
+                &[&[*owner], rest].concat(),
+            )?);
         }
         ["arrived", rest @ ..] => {
             all.push(transition(line, socket, "LISTEN", "SYN_RECV", &[&["-"], rest].concat())?);
-            all.push(transition(line, socket, "SYN_RECV", "ESTABLISHED", &[&["-"], rest].concat())?);
+            all.push(transition(
+                line,
+                socket,
+                "SYN_RECV",
+                "ESTABLISHED",
+                &[&["-"], rest].concat(),
+            )?);
         }
         [from, "->", to, rest @ ..] => all.push(transition(line, socket, from, to, rest)?),
         _ => bail!("write `C FROM -> TO owner …`, `C opened owner` or `S arrived`"),
@@ -144,7 +181,8 @@ fn transition(text: &str, socket: &str, from: &str, to: &str, rest: &[&str]) -> 
     };
     for word in rest {
         let alternatives: Vec<String> = word.split('|').map(str::to_owned).collect();
-        let are_all = |known: &[&str]| alternatives.iter().all(|word| known.contains(&word.as_str()));
+        let are_all =
+            |known: &[&str]| alternatives.iter().all(|word| known.contains(&word.as_str()));
         if are_all(&KNOWN_BY) {
             expected.known_by = alternatives;
         } else if are_all(&EVIDENCE) {
@@ -171,7 +209,9 @@ fn transition(text: &str, socket: &str, from: &str, to: &str, rest: &[&str]) -> 
         }
     };
     fill(&mut expected.reasons, "null");
-    if expected.evidence.is_empty() && expected.reasons.iter().any(|reason| reason == "reset_by_peer") {
+    if expected.evidence.is_empty()
+        && expected.reasons.iter().any(|reason| reason == "reset_by_peer")
+    {
         // Where the kernel has a tracepoint for it, a reset is seen twice.
         expected.evidence.extend(["event", "confirmed"].map(str::to_owned));
     }

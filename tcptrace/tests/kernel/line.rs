@@ -35,13 +35,17 @@ pub(crate) struct Line {
 impl Line {
     /// Parses a line; every name of the contract must be there, also those whose value is `null`.
     pub(crate) fn parse(json: &str) -> Result<Self> {
-        let value: Value = serde_json::from_str(json).with_context(|| format!("not JSON: {json}"))?;
+        let value: Value =
+            serde_json::from_str(json).with_context(|| format!("not JSON: {json}"))?;
         let field = |name: &str| value.get(name).with_context(|| format!("no `{name}` in {json}"));
         let text = |name: &str| -> Result<Option<String>> {
             match field(name)? {
                 Value::Null => Ok(None),
                 Value::String(text) => {
-                    ensure!(!text.is_empty(), "`{name}` is empty, where unknown is null, in {json}");
+                    ensure!(
+                        !text.is_empty(),
+                        "`{name}` is empty, where unknown is null, in {json}"
+                    );
                     Ok(Some(text.clone()))
                 }
                 other => anyhow::bail!("`{name}` is {other} in {json}"),
@@ -53,14 +57,21 @@ impl Line {
         let number = |name: &str| -> Result<Option<u64>> {
             match field(name)? {
                 Value::Null => Ok(None),
-                other => Ok(Some(other.as_u64().with_context(|| format!("`{name}` is {other} in {json}"))?)),
+                other => Ok(Some(
+                    other.as_u64().with_context(|| format!("`{name}` is {other} in {json}"))?,
+                )),
             }
         };
         let address = |name: &str| -> Result<Option<IpAddr>> {
-            text(name)?.map(|text| text.parse().with_context(|| format!("`{name}` in {json}"))).transpose()
+            text(name)?
+                .map(|text| text.parse().with_context(|| format!("`{name}` in {json}")))
+                .transpose()
         };
         let port = |name: &str| -> Result<Option<u16>> {
-            let port = number(name)?.map(u16::try_from).transpose().with_context(|| format!("`{name}` in {json}"))?;
+            let port = number(name)?
+                .map(u16::try_from)
+                .transpose()
+                .with_context(|| format!("`{name}` in {json}"))?;
             ensure!(port != Some(0), "`{name}` is 0, where unknown is null, in {json}");
             Ok(port)
         };

@@ -82,7 +82,11 @@ pub(crate) fn run() -> Result<()> {
         let listed = parse_list(&listed, netns.inode())?;
         let shown = netns.run(&words("ss -H -O -t -a -n -p -e"))?;
         let shown = parse_ss(&shown)?;
-        ensure!(shown.len() >= least, "ss shows {} sockets, and there should be {least}: {shown:?}", shown.len());
+        ensure!(
+            shown.len() >= least,
+            "ss shows {} sockets, and there should be {least}: {shown:?}",
+            shown.len()
+        );
         differences(&listed, &shown, &mut wrong);
     }
     ensure!(wrong.is_empty(), "tcptrace list and ss differ:\n{wrong}");
@@ -106,11 +110,13 @@ fn differences(listed: &BTreeMap<Ends, Row>, shown: &BTreeMap<Ends, Row>, wrong:
 fn parse_list(text: &str, netns: u64) -> Result<BTreeMap<Ends, Row>> {
     let mut rows = BTreeMap::new();
     for line in text.lines() {
-        let value: Value = serde_json::from_str(line).with_context(|| format!("not JSON: {line}"))?;
+        let value: Value =
+            serde_json::from_str(line).with_context(|| format!("not JSON: {line}"))?;
         let parse = || -> Result<(Ends, Row)> {
             let end = |address: &str, port: &str| -> Result<Option<(IpAddr, u16)>> {
                 let port = value.get(port).with_context(|| format!("no `{port}`"))?.as_u64();
-                let address = value.get(address).with_context(|| format!("no `{address}`"))?.as_str();
+                let address =
+                    value.get(address).with_context(|| format!("no `{address}`"))?.as_str();
                 let (Some(address), Some(port)) = (address, port) else { return Ok(None) };
                 Ok(Some((address.parse()?, u16::try_from(port)?)))
             };
@@ -157,7 +163,8 @@ fn parse_ss(text: &str) -> Result<BTreeMap<Ends, Row>> {
                 bail!("too few columns");
             };
             let inode = rest.iter().find_map(|word| word.strip_prefix("ino:")?.parse().ok());
-            let users = rest.iter().find_map(|word| word.strip_prefix("users:")).unwrap_or_default();
+            let users =
+                rest.iter().find_map(|word| word.strip_prefix("users:")).unwrap_or_default();
             let mut owners = BTreeSet::new();
             for user in users.split("pid=").skip(1) {
                 let (pid, rest) = user.split_once(",fd=").context("a user has a descriptor")?;
@@ -182,7 +189,8 @@ fn parse_ss(text: &str) -> Result<BTreeMap<Ends, Row>> {
 
 /// `127.0.0.1:80`, `[::1]:80`; `*` is any address or any port.
 fn parse_end(text: &str) -> Result<Option<(IpAddr, u16)>> {
-    let (address, port) = text.rsplit_once(':').with_context(|| format!("`{text}` is no address"))?;
+    let (address, port) =
+        text.rsplit_once(':').with_context(|| format!("`{text}` is no address"))?;
     if port == "*" {
         return Ok(None);
     }

@@ -40,7 +40,10 @@ fn main() -> ExitCode {
     let mut trials = Vec::new();
     // The slowest come first, so that the others run beside them.
     trials.extend(scenarios::trials());
-    trials.push(Trial::test("churn: every transition of 40,000 connections", needing_root(churn::run)));
+    trials.push(Trial::test(
+        "churn: every transition of 40,000 connections",
+        needing_root(churn::run),
+    ));
     trials.push(Trial::test("list: agrees with ss in two namespaces", needing_root(list::run)));
     trials.extend(self_check::trials());
     let conclusion = libtest_mimic::run(&arguments, trials);
@@ -56,8 +59,19 @@ fn main() -> ExitCode {
 /// Names of the states in the kernel's order.
 fn state_name(number: u8) -> &'static str {
     const NAMES: [&str; 13] = [
-        "NONE", "ESTABLISHED", "SYN_SENT", "SYN_RECV", "FIN_WAIT1", "FIN_WAIT2", "TIME_WAIT", "CLOSE",
-        "CLOSE_WAIT", "LAST_ACK", "LISTEN", "CLOSING", "NEW_SYN_RECV",
+        "NONE",
+        "ESTABLISHED",
+        "SYN_SENT",
+        "SYN_RECV",
+        "FIN_WAIT1",
+        "FIN_WAIT2",
+        "TIME_WAIT",
+        "CLOSE",
+        "CLOSE_WAIT",
+        "LAST_ACK",
+        "LISTEN",
+        "CLOSING",
+        "NEW_SYN_RECV",
     ];
     NAMES.get(usize::from(number)).unwrap_or(&"NONE")
 }
@@ -68,9 +82,11 @@ fn needing_root(
 ) -> impl FnOnce() -> Result<(), Failed> + Send + 'static {
     move || {
         if !sys::is_root() {
-            return Err("this test makes network namespaces and loads eBPF programs: run it as root, \
+            return Err(
+                "this test makes network namespaces and loads eBPF programs: run it as root, \
                         by `cargo xtask test` or with sudo -E"
-                .into());
+                    .into(),
+            );
         }
         outcome(test())
     }

@@ -40,13 +40,14 @@ impl Namespace {
         // are.
         let make = || -> Result<File> {
             sys::unshare_netns().context("cannot make a network namespace")?;
-            sys::set_link("lo", true)?;
             Ok(File::open("/proc/thread-self/ns/net")?)
         };
         let file = joined(thread::Builder::new().spawn(make)?)?;
         let inode = file.metadata()?.ino();
         OURS.write().unwrap_or_else(PoisonError::into_inner).insert(inode);
-        Ok(Self { file: Box::leak(Box::new(file)), inode })
+        let netns = Self { file: Box::leak(Box::new(file)), inode };
+        netns.set_link("lo", "up")?;
+        Ok(netns)
     }
 
     /// The number that the tracer prints as `netns`.
@@ -82,7 +83,12 @@ impl Namespace {
                 .output()
                 .with_context(|| format!("cannot run {program}; the suite needs iproute2"))?;
             let stderr = String::from_utf8_lossy(&output.stderr);
-            ensure!(output.status.success(), "{} ended with {}: {stderr}", command.join(" "), output.status);
+            ensure!(
+                output.status.success(),
+                "{} ended with {}: {stderr}",
+                command.join(" "),
+                output.status
+            );
             Ok(String::from_utf8_lossy(&output.stdout).into_owned())
         })
     }
@@ -91,12 +97,14 @@ impl Namespace {
     pub(crate) fn set_sysctl(&self, name: &str, value: &str) -> Result<()> {
         let path = format!("/proc/sys/{}", name.replace('.', "/"));
         let value = value.to_owned();
-        self.enter("stage", move || fs::write(&path, value).with_context(|| format!("cannot write {path}")))
+        self.enter("stage", move || {
+            fs::write(&path, value).with_context(|| format!("cannot write {path}"))
+        })
     }
 
-    pub(crate) fn set_link(&self, name: &str, up: bool) -> Result<()> {
-        let name = name.to_owned();
-        self.enter("stage", move || sys::set_link(&name, up))
+    /// Sets a link `up` or `down`.
+    pub(crate) fn set_link(&self, name: &str, to: &str) -> Result<()> {
+        self.run(&words(&format!("ip link set {name} {to}"))).map(drop)
     }
 
     /// Joins two namespaces: 10.0.0.1 is here, 10.0.0.2 there.

@@ -19,7 +19,7 @@
 //! | `cli fork kid` | a child process with copies of all sockets; its steps begin with `kid` |
 //! | `cli rename X` | a new process name; `\x1b` is a byte |
 //!
-//! `listen` and `connect` take `mptcp` or `fastopen` at their end.
+//! `listen` and `connect` take `mptcp` at their end, `connect` also `fastopen`.
 //!
 //! | a step of the stage | what it does |
 //! | --- | --- |
@@ -54,7 +54,7 @@ pub(crate) enum Deed {
     Rename { actor: String, name: String },
     Wait(Duration),
     Sysctl(String, String),
-    Link(String, bool),
+    Link(String, String),
     Veth,
     Place(String),
     Run { there: bool, command: Vec<String> },
@@ -74,8 +74,19 @@ impl Step {
 
 /// The verbs of an actor's steps that name a socket.
 const VERBS: [&str; 13] = [
-    "listen", "connect", "start", "bind", "accept", "shutdown", "close", "send", "recv", "eof", "linger",
-    "disconnect", "until",
+    "listen",
+    "connect",
+    "start",
+    "bind",
+    "accept",
+    "shutdown",
+    "close",
+    "send",
+    "recv",
+    "eof",
+    "linger",
+    "disconnect",
+    "until",
 ];
 /// What no actor can be called.
 const STAGE: [&str; 8] = ["wait", "sysctl", "link", "veth", "place", "run", "kill", "trace"];
@@ -107,8 +118,7 @@ fn parse_step(line: &str) -> Result<Step> {
     let deed = match *words.as_slice() {
         ["wait", duration] => Deed::Wait(parse_duration(duration)?),
         ["sysctl", name, value] => Deed::Sysctl(name.to_owned(), value.to_owned()),
-        ["link", name, "up"] => Deed::Link(name.to_owned(), true),
-        ["link", name, "down"] => Deed::Link(name.to_owned(), false),
+        ["link", name, to @ ("up" | "down")] => Deed::Link(name.to_owned(), to.to_owned()),
         ["veth"] => Deed::Veth,
         ["place", actor, "there"] => Deed::Place(actor.to_owned()),
         ["run", "there", ref command @ ..] => Deed::Run { there: true, command: owned(command) },
@@ -117,7 +127,9 @@ fn parse_step(line: &str) -> Result<Step> {
         ["trace"] => Deed::Trace,
         [actor, "fork", child] => Deed::Fork { actor: actor.to_owned(), child: child.to_owned() },
         [actor, "rename", name] => Deed::Rename { actor: actor.to_owned(), name: name.to_owned() },
-        [actor, verb, socket, ref rest @ ..] if VERBS.contains(&verb) && !STAGE.contains(&actor) => {
+        [actor, verb, socket, ref rest @ ..]
+            if VERBS.contains(&verb) && !STAGE.contains(&actor) =>
+        {
             let rest: Vec<String> = rest.iter().map(|word| full_address(word)).collect();
             Deed::Act {
                 actor: actor.to_owned(),
@@ -137,7 +149,10 @@ pub(crate) fn check_waits(steps: &[Step]) -> Result<()> {
     let mut seen = Vec::new();
     for step in steps {
         if let Deed::Wait(duration) = step.deed {
-            ensure!(!seen.contains(&duration), "two waits of {duration:?}; give them different lengths");
+            ensure!(
+                !seen.contains(&duration),
+                "two waits of {duration:?}; give them different lengths"
+            );
             seen.push(duration);
         }
     }

@@ -7,7 +7,8 @@ use anyhow::{Context as _, Result, ensure};
 use libtest_mimic::Trial;
 
 use crate::{
-    actor, compare::compare,
+    actor,
+    compare::compare,
     expect::{self, Length, Owner},
     line::Line,
     outcome, scenarios,
@@ -15,8 +16,10 @@ use crate::{
     stage::{Connection, Kind, Person, Record},
 };
 
+type Check = fn() -> Result<()>;
+
 pub(crate) fn trials() -> impl Iterator<Item = Trial> {
-    let all: [(&str, fn() -> Result<()>); 7] = [
+    let all: [(&str, Check); 7] = [
         ("suite: every row can be read", every_row_can_be_read),
         ("suite: steps are read", steps_are_read),
         ("suite: expected lines are read", expected_lines_are_read),
@@ -41,7 +44,8 @@ fn every_row_can_be_read() -> Result<()> {
 }
 
 fn steps_are_read() -> Result<()> {
-    let steps = script::parse("cli connect C :81 => ECONNREFUSED\n\n wait 1.5s\n run there ip link")?;
+    let steps =
+        script::parse("cli connect C :81 => ECONNREFUSED\n\n wait 1.5s\n run there ip link")?;
     let deeds: Vec<Deed> = steps.into_iter().map(|step| step.deed).collect();
     let connect = Deed::Act {
         actor: "cli".to_owned(),
@@ -56,18 +60,34 @@ fn steps_are_read() -> Result<()> {
 }
 
 fn expected_lines_are_read() -> Result<()> {
-    let lines = expect::parse("C opened cli\n ESTABLISHED -> CLOSE srv? fd|opener reset_by_us ~300ms maybe")?;
-    ensure!(lines.len() == 3 && lines[0].known_by == ["task"] && lines[0].dwell == ["unknown"], "{lines:?}");
+    let lines = expect::parse(
+        "C opened cli\n ESTABLISHED -> CLOSE srv? fd|opener reset_by_us ~300ms maybe",
+    )?;
+    ensure!(
+        lines.len() == 3 && lines[0].known_by == ["task"] && lines[0].dwell == ["unknown"],
+        "{lines:?}"
+    );
     let last = &lines[2];
     ensure!(last.socket == "C" && last.from == "ESTABLISHED" && last.to == "CLOSE", "{last:?}");
-    ensure!(last.owner == Owner::Perhaps("srv".to_owned()) && last.known_by == ["fd", "opener"], "{last:?}");
-    ensure!(last.reasons == ["reset_by_us"] && last.length == Length::Wait(Duration::from_millis(300)), "{last:?}");
+    ensure!(
+        last.owner == Owner::Perhaps("srv".to_owned()) && last.known_by == ["fd", "opener"],
+        "{last:?}"
+    );
+    ensure!(
+        last.reasons == ["reset_by_us"] && last.length == Length::Wait(Duration::from_millis(300)),
+        "{last:?}"
+    );
     ensure!(last.maybe && last.evidence == ["event"] && last.dwell == ["exact"], "{last:?}");
     Ok(())
 }
 
 fn mistakes_are_named() -> Result<()> {
-    for wrong in ["C ESTABLISHED -> SHUT cli", "CLOSE -> LISTEN srv", "C CLOSE -> LISTEN srv tsak", "C came srv"] {
+    for wrong in [
+        "C ESTABLISHED -> SHUT cli",
+        "CLOSE -> LISTEN srv",
+        "C CLOSE -> LISTEN srv tsak",
+        "C came srv",
+    ] {
         ensure!(expect::parse(wrong).is_err(), "`{wrong}` was read");
     }
     for wrong in ["wait 3", "cli", "link lo sideways"] {

@@ -88,11 +88,14 @@ impl Stage {
 
     /// Plays one step.
     pub(crate) fn play(&mut self, step: &Step) -> Result<()> {
-        if let Deed::Act { actor, .. } | Deed::Fork { actor, .. } | Deed::Rename { actor, .. } = &step.deed {
+        if let Deed::Act { actor, .. } | Deed::Fork { actor, .. } | Deed::Rename { actor, .. } =
+            &step.deed
+        {
             self.call(actor)?;
         }
         let begin = sys::boot_ns();
-        let answer = self.act(&step.deed).with_context(|| format!("at the step `{}`", step.text))?;
+        let answer =
+            self.act(&step.deed).with_context(|| format!("at the step `{}`", step.text))?;
         let end = sys::boot_ns();
         self.record.note(step, (begin, end), &answer);
         Ok(())
@@ -115,10 +118,12 @@ impl Stage {
                 self.children.insert(child.clone(), (root, format!("{route}in {child} "), pid));
                 return Ok(answer);
             }
-            Deed::Rename { actor, name } => return self.tell(actor, &format!("rename {name}"))?.done(),
+            Deed::Rename { actor, name } => {
+                return self.tell(actor, &format!("rename {name}"))?.done();
+            }
             Deed::Wait(duration) => thread::sleep(*duration),
             Deed::Sysctl(name, value) => self.here.set_sysctl(name, value)?,
-            Deed::Link(name, up) => self.here.set_link(name, *up)?,
+            Deed::Link(name, to) => self.here.set_link(name, to)?,
             Deed::Veth => {
                 let there = Namespace::new()?;
                 self.here.join(&there)?;
@@ -130,10 +135,7 @@ impl Stage {
                 let there = self.there.as_ref().context("`veth` makes the second namespace")?;
                 there.run(command)?;
             }
-            Deed::Kill(name) => match self.children.get(name) {
-                Some((.., pid)) => cast::kill_forked(*pid)?,
-                None => self.actors.get(name).with_context(|| format!("no actor {name}"))?.kill()?,
-            },
+            Deed::Kill(name) => self.kill(name)?,
             Deed::Trace => self.tracer = Some(Tracer::start(&[])?),
         }
         Ok(Answer::default())
@@ -159,6 +161,13 @@ impl Stage {
         let (root, route) = self.route(name);
         let actor = self.actors.get(&root).with_context(|| format!("no actor {root}"))?;
         actor.tell(&format!("{route}{command}"), PATIENCE)
+    }
+
+    fn kill(&self, name: &str) -> Result<()> {
+        match self.children.get(name) {
+            Some((.., pid)) => cast::kill_forked(*pid),
+            None => self.actors.get(name).with_context(|| format!("no actor {name}"))?.kill(),
+        }
     }
 
     fn route(&self, name: &str) -> (String, String) {
@@ -191,13 +200,18 @@ impl Record {
                 };
                 let mut local = end(answer.local);
                 if kind == Kind::Listening {
-                    local = end(command.split_whitespace().nth(2).and_then(|address| address.parse().ok()));
+                    local = end(command
+                        .split_whitespace()
+                        .nth(2)
+                        .and_then(|address| address.parse().ok()));
                 } else if local.0.is_some_and(|address| address.is_unspecified()) {
                     // A socket whose connect failed has forgotten its address, not its port.
                     local.0 = None;
                 }
-                let before = self.connections.iter().filter(|c| c.socket() == socket.as_str()).count();
-                let name = if before == 0 { socket.clone() } else { format!("{socket}.{}", before + 1) };
+                let before =
+                    self.connections.iter().filter(|c| c.socket() == socket.as_str()).count();
+                let name =
+                    if before == 0 { socket.clone() } else { format!("{socket}.{}", before + 1) };
                 let remote = end(answer.remote);
                 self.connections.push(Connection { name, kind, step: number, local, remote });
             }

@@ -17,9 +17,14 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail, ensure};
+use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::{line::Line, namespace::{self, Namespace}, sys};
+use crate::{
+    line::Line,
+    namespace::{self, Namespace},
+    sys,
+};
 
 /// How long a tracer may take to load its programs and to end.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -123,7 +128,9 @@ impl Tracer {
         let notes = thread::spawn(move || {
             let mut text = Vec::new();
             while source.read_until(b'\n', &mut text).is_ok_and(|read| read > 0) {
-                sink.lock().unwrap_or_else(PoisonError::into_inner).push_str(&String::from_utf8_lossy(&text));
+                sink.lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .push_str(&String::from_utf8_lossy(&text));
                 text.clear();
             }
         });
@@ -137,7 +144,11 @@ impl Tracer {
         let netns = Namespace::new()?;
         let deadline = Instant::now() + PATIENCE;
         while tracer.lines(netns.inode())?.is_empty() {
-            ensure!(Instant::now() < deadline, "the tracer shows nothing after {PATIENCE:?}: {}", tracer.said());
+            ensure!(
+                Instant::now() < deadline,
+                "the tracer shows nothing after {PATIENCE:?}: {}",
+                tracer.said()
+            );
             netns.refuse(NEXT_FENCE.fetch_add(1, Ordering::Relaxed))?;
             tracer.wait(Duration::from_millis(100), |lines| lines.count(netns.inode()) > 0)?;
         }
@@ -163,7 +174,8 @@ impl Tracer {
             if left.is_zero() {
                 return Ok(false);
             }
-            lines = self.feed.more.wait_timeout(lines, left).unwrap_or_else(PoisonError::into_inner).0;
+            lines =
+                self.feed.more.wait_timeout(lines, left).unwrap_or_else(PoisonError::into_inner).0;
         }
         Ok(true)
     }
@@ -174,12 +186,21 @@ impl Tracer {
         let port = NEXT_FENCE.fetch_add(1, Ordering::Relaxed);
         netns.refuse(port)?;
         let is_end = |line: &Arc<str>| {
-            Line::parse(line).is_ok_and(|line| line.is_fence() && line.remote.1 == Some(port) && line.to == "CLOSE")
+            Line::parse(line).is_ok_and(|line| {
+                line.is_fence() && line.remote.1 == Some(port) && line.to == "CLOSE"
+            })
         };
         let came = self.wait(LATENCY, |lines| {
-            lines.transitions.get(&netns.inode()).is_some_and(|lines| lines.iter().rev().take(8).any(is_end))
+            lines
+                .transitions
+                .get(&netns.inode())
+                .is_some_and(|lines| lines.iter().rev().take(8).any(is_end))
         })?;
-        ensure!(came, "the tracer did not show a refused connection in {LATENCY:?}: {}", self.said());
+        ensure!(
+            came,
+            "the tracer did not show a refused connection in {LATENCY:?}: {}",
+            self.said()
+        );
         Ok(())
     }
 
@@ -193,10 +214,11 @@ impl Tracer {
     pub(crate) fn stop(&self) -> Result<()> {
         let status = {
             let mut child = self.child.lock().unwrap_or_else(PoisonError::into_inner);
-            sys::signal(child.id(), libc::SIGINT)?;
-            let process = sys::process_descriptor(child.id())?;
-            let patience = i32::try_from(PATIENCE.as_millis())?;
-            ensure!(sys::wait_readable(&process, patience)?, "the tracer does not end on SIGINT");
+            ensure!(
+                sys::end(child.id(), Signal::INT, PATIENCE)?,
+                "the tracer does not end on SIGINT: {}",
+                self.said()
+            );
             child.wait()?
         };
         for reader in self.readers.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
@@ -204,13 +226,17 @@ impl Tracer {
         }
         ensure!(status.code() == Some(0), "the tracer ended with {status}: {}", self.said());
         for other in &self.feed.lock().others {
-            let value: Value = serde_json::from_str(other).with_context(|| format!("not JSON: {other}"))?;
+            let value: Value =
+                serde_json::from_str(other).with_context(|| format!("not JSON: {other}"))?;
             let lost = value["lost"].as_object().into_iter().flatten();
             let lost: u64 = lost.filter_map(|(_, count)| count.as_u64()).sum();
             ensure!(value["type"] != "lost" && lost == 0, "the tracer lost events: {other}");
         }
         let said = self.said();
-        ensure!(said.contains("nothing lost"), "the summary must say that nothing was lost: {said}");
+        ensure!(
+            said.contains("nothing lost"),
+            "the summary must say that nothing was lost: {said}"
+        );
         Ok(())
     }
 

@@ -167,7 +167,7 @@ pub(super) const ROWS: &[Row] = &[
         "C opened cli
            ESTABLISHED -> FIN_WAIT1  cli task
            FIN_WAIT1   -> FIN_WAIT2  cli
-           FIN_WAIT2   -> CLOSE      cli confirmed reset_by_us exact|estimated ~100ms
+           FIN_WAIT2   -> CLOSE      cli confirmed reset_by_us exact|estimated 50ms..2s
          S arrived
            ESTABLISHED -> CLOSE_WAIT srv?
            CLOSE_WAIT  -> CLOSE      srv reset_by_peer ~100ms",

@@ -13,7 +13,9 @@ use libtest_mimic::Trial;
 
 use crate::{
     compare::compare,
-    expect, needing_root, script,
+    expect,
+    namespace::Namespace,
+    needing_root, script,
     stage::{Record, Stage},
     tracer,
 };
@@ -59,8 +61,11 @@ fn play(row: &Row) -> Result<()> {
         stage.play(step)?;
     }
     let tracer = stage.tracer.as_ref().unwrap_or(shared);
-    let namespaces: Vec<u64> =
-        [Some(&stage.here), stage.there.as_ref()].into_iter().flatten().map(|netns| netns.inode()).collect();
+    let namespaces: Vec<u64> = [Some(&stage.here), stage.there.as_ref()]
+        .into_iter()
+        .flatten()
+        .map(Namespace::inode)
+        .collect();
     let verdict = |record: &Record| -> Result<Option<String>> {
         let mut lines = Vec::new();
         for netns in &namespaces {
