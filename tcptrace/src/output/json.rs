@@ -75,10 +75,7 @@ mod tests {
         let text = String::from_utf8(out.to_vec()).expect("UTF-8");
         assert_eq!(
             text,
-            concat!(
-                r#""\u001b[31m \u009b1m \u202e \u007f \"\\ é 日 \udb40\udc01\ufeff""#,
-                "\n"
-            )
+            concat!(r#""\u001b[31m \u009b1m \u202e \u007f \"\\ é 日 \udb40\udc01\ufeff""#, "\n")
         );
         let back: String = serde_json::from_str(&text).expect("JSON");
         assert_eq!(back, hostile);
