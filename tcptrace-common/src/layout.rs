@@ -67,7 +67,7 @@ layout! {
     shutdown = "sock" "sk_shutdown" true;
     /// IP protocol.
     protocol = "sock" "sk_protocol" true;
-    /// Pointer to the `socket`, null for orphans and before accept().
+    /// Pointer to the `socket`, null for orphans and before `accept()`.
     socket = "sock" "sk_socket" true;
     /// The byte that holds `sk_kern_sock`; [`Settings::kern_sock_mask`] tells the bit.
     kern_sock = "sock" "sk_kern_sock" false;

@@ -27,11 +27,11 @@ pub const FLAG_KERNEL: u8 = 1 << 1;
 pub const FLAG_CLASSIC: u8 = 1 << 2;
 /// [`TransitionRecord::flags`]: the socket is in repair mode; read at CLOSE only.
 pub const FLAG_REPAIR: u8 = 1 << 3;
-/// [`DetailRecord::detail`]: pid, tid and comm of the task on the CPU are filled in.
+/// [`TransitionRecord::detail`]: pid, tid and comm of the task on the CPU are filled in.
 pub const DETAIL_TASK: u8 = 1;
-/// [`DetailRecord::detail`]: byte counts, retransmits and round-trip time are filled in.
+/// [`TransitionRecord::detail`]: byte counts, retransmits and round-trip time are filled in.
 pub const DETAIL_COUNTERS: u8 = 1 << 1;
-/// [`DetailRecord::detail`]: the cgroup id is filled in.
+/// [`TransitionRecord::detail`]: the cgroup id is filled in.
 pub const DETAIL_CGROUP: u8 = 1 << 2;
 
 /// `SOCK_DEAD`: no descriptor refers to the socket (`enum sock_flags`, the same in 5.8 to 7.2).

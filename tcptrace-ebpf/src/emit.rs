@@ -21,7 +21,7 @@ static LOST: PerCpuArray<u64> = PerCpuArray::with_max_entries(KINDS, 0);
 #[map]
 static SUBMITTED: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
 
-/// A producer looks at the fill mark once in this many records: bpf_ringbuf_query touches the
+/// A producer looks at the fill mark once in this many records: `bpf_ringbuf_query` touches the
 /// reader's cache line, which costs as much as the record itself.
 const QUERY_EVERY: u64 = 256;
 

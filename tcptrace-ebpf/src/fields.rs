@@ -47,7 +47,7 @@ pub(crate) use setting;
 /// Loads a field of a structure that the verifier knows by its BTF type.
 ///
 /// The kernel turns the load into one that reads 0 from an address that faults, so a null or stale
-/// `base` gives 0 (PROBE_MEM, 5.5+).
+/// `base` gives 0 (`PROBE_MEM`, 5.5+).
 ///
 /// # Safety
 /// `base` must be a BTF pointer of the running program, with a field of type `T` at `offset`.

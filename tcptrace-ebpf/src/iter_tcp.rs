@@ -158,7 +158,7 @@ fn describe_full(sk: *const u8, record: &mut SocketRecord) {
     describe_timer(sk, record);
 }
 
-/// The timer as `inet_sk_diag_fill` tells it (net/ipv4/inet_diag.c, 5.10 to 7.2).
+/// The timer as `inet_sk_diag_fill` tells it (`net/ipv4/inet_diag.c`, 5.10 to 7.2).
 #[inline(always)]
 fn describe_timer(sk: *const u8, record: &mut SocketRecord) {
     if offset!(pending) == ABSENT || offset!(retransmit_expires) == ABSENT {

@@ -1,5 +1,9 @@
 //! Kernel programs of tcptrace, one file per hook.
 #![cfg_attr(target_arch = "bpf", no_std, no_main)]
+#![cfg_attr(
+    target_arch = "bpf",
+    expect(clippy::needless_pass_by_value, reason = "aya's macros fix the signatures")
+)]
 
 #[cfg(target_arch = "bpf")]
 mod destroy;

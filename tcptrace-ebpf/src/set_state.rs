@@ -1,6 +1,6 @@
 //! `inet_sock_set_state` as a BTF tracepoint: the fast path.
 //!
-//! The event fires before the new state is stored (`inet_sk_state_store`, net/ipv4/af_inet.c,
+//! The event fires before the new state is stored (`inet_sk_state_store`, `net/ipv4/af_inet.c`,
 //! 5.10 to 7.2). The prototype is (const struct sock *sk, int oldstate, int newstate).
 
 use core::{mem::MaybeUninit, ptr};

@@ -199,22 +199,10 @@ mod tests {
             unreachable!("{line}");
         };
         assert!(watch.raw && watch.lines.time && watch.lines.timestamp);
-        assert_eq!(
-            watch.span.duration,
-            Some(std::time::Duration::from_secs(30))
-        );
-        assert!(matches!(
-            parsed("tcptrace lifetimes -w --json").command,
-            Command::Lifetimes(_)
-        ));
-        assert!(matches!(
-            parsed("tcptrace list -6 -s").command,
-            Command::List(_)
-        ));
-        assert!(matches!(
-            parsed("tcptrace doctor --json").command,
-            Command::Doctor(_)
-        ));
+        assert_eq!(watch.span.duration, Some(std::time::Duration::from_secs(30)));
+        assert!(matches!(parsed("tcptrace lifetimes -w --json").command, Command::Lifetimes(_)));
+        assert!(matches!(parsed("tcptrace list -6 -s").command, Command::List(_)));
+        assert!(matches!(parsed("tcptrace doctor --json").command, Command::Doctor(_)));
     }
 
     #[test]

@@ -223,15 +223,7 @@ impl Live<'_> {
     /// Hands what is formatted to stdout. A reader that has gone ends the run.
     fn write(&mut self) -> Result<Option<Stop>> {
         self.format();
-        let mut stdout = io::stdout().lock();
-        let written = stdout.write_all(&self.out).and_then(|()| stdout.flush());
-        self.out.clear();
-        match written {
-            Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(Some(Stop::StdoutClosed)),
-            Err(error) => Err(error).context("cannot write to stdout"),
-            Ok(()) if is_abandoned(&stdout) => Ok(Some(Stop::StdoutClosed)),
-            Ok(()) => Ok(None),
-        }
+        Ok((!write_out(&mut self.out)?).then_some(Stop::StdoutClosed))
     }
 
     fn time_to_deadline(&self) -> Option<Duration> {
@@ -260,6 +252,21 @@ fn time_of(event: &Event) -> Timestamp {
         Event::DumpEnd(end) => end.started,
         Event::Clock(sample) => sample.boot,
         Event::Holder(_) => Timestamp(u64::MAX),
+    }
+}
+
+/// Writes `out` to stdout and empties it; false if nobody reads there any more.
+///
+/// # Errors
+/// If stdout fails otherwise.
+pub fn write_out(out: &mut BytesMut) -> Result<bool> {
+    let mut stdout = io::stdout().lock();
+    let written = stdout.write_all(out).and_then(|()| stdout.flush());
+    out.clear();
+    match written {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(error).context("cannot write to stdout"),
+        Ok(()) => Ok(!is_abandoned(&stdout)),
     }
 }
 

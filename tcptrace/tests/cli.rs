@@ -22,11 +22,7 @@ fn an_argument_that_is_no_text_is_refused_in_one_line() {
 #[test]
 fn help_has_examples() {
     for command in ["watch", "lifetimes", "list", "doctor"] {
-        for help in [
-            &[command, "--help"][..],
-            &[command, "-h"],
-            &["help", command],
-        ] {
+        for help in [&[command, "--help"][..], &[command, "-h"], &["help", command]] {
             let text = answered(&mut tcptrace(help));
             let example = format!("Examples:\n  tcptrace {command}");
             assert!(text.contains(&example), "{help:?}: {text}");
@@ -41,10 +37,7 @@ fn without_arguments_there_is_help() {
     assert_eq!(text, answered(&mut tcptrace(&["--help"])));
     let first = text.split("\n\n").next().expect("a first sentence");
     let first = first.replace('\n', " ");
-    assert!(
-        first.contains("not the old analyser of packet captures"),
-        "{first}"
-    );
+    assert!(first.contains("not the old analyser of packet captures"), "{first}");
     assert!(text.contains("\nExamples:\n  tcptrace watch"), "{text}");
 }
 
@@ -67,124 +60,46 @@ fn a_narrow_terminal_is_no_problem() {
 }
 
 const BAD: &[(&[&str], &str)] = &[
-    (
-        &["watch", "-L", "0"],
-        "0 is no port: use numbers from 1 to 65535, like 80,443",
-    ),
-    (
-        &["watch", "-L", "65536"],
-        "65536 is no port: use numbers from 1 to 65535, like 80,443",
-    ),
-    (
-        &["lifetimes", "-D", "-1"],
-        "-1 is no port: use numbers from 1 to 65535, like 80,443",
-    ),
-    (
-        &["watch", "-L", "80,,443"],
-        "80,,443 has an empty entry: write it like 80,443",
-    ),
-    (
-        &["watch", "-D", "http"],
-        "http is no port: use numbers from 1 to 65535, like 80,443",
-    ),
-    (
-        &["watch", "-4", "-6"],
-        "--ipv4 and --ipv6 exclude each other: give only one",
-    ),
-    (
-        &["list", "-p", "nginx"],
-        "nginx is no process id: use numbers, like 812,4711",
-    ),
-    (
-        &["watch", "--state", "CLOSE_WAT"],
-        "did you mean CLOSE_WAIT?",
-    ),
+    (&["watch", "-L", "0"], "0 is no port: use numbers from 1 to 65535, like 80,443"),
+    (&["watch", "-L", "65536"], "65536 is no port: use numbers from 1 to 65535, like 80,443"),
+    (&["lifetimes", "-D", "-1"], "-1 is no port: use numbers from 1 to 65535, like 80,443"),
+    (&["watch", "-L", "80,,443"], "80,,443 has an empty entry: write it like 80,443"),
+    (&["watch", "-D", "http"], "http is no port: use numbers from 1 to 65535, like 80,443"),
+    (&["watch", "-4", "-6"], "--ipv4 and --ipv6 exclude each other: give only one"),
+    (&["list", "-p", "nginx"], "nginx is no process id: use numbers, like 812,4711"),
+    (&["watch", "--state", "CLOSE_WAT"], "did you mean CLOSE_WAIT?"),
     (
         &["list", "--state", "estab,fin-wait-3"],
         "fin-wait-3 is no TCP state: did you mean FIN_WAIT1?",
     ),
-    (
-        &["watch", "--state", "bogus"],
-        "bogus is no TCP state: use ESTABLISHED, SYN_SENT,",
-    ),
+    (&["watch", "--state", "bogus"], "bogus is no TCP state: use ESTABLISHED, SYN_SENT,"),
     (
         &["watch", "--addr", "10.0.0.0/33"],
         "10.0.0.0/33 is no network: write it like 10.0.0.0/8, 10.0.0.9 or 2001:db8::/32",
     ),
-    (
-        &["watch", "--addr", "10.0.0"],
-        "10.0.0 is no network: write it like 10.0.0.0/8,",
-    ),
-    (
-        &["watch", "--netns", "blue"],
-        "use its inode number, a path like /run/netns/blue, or self",
-    ),
-    (
-        &["watch", "--format", "xml"],
-        "xml is not possible: use table, bcc, csv or json",
-    ),
-    (
-        &["list", "--format", "bcc"],
-        "bcc is not possible: use table, csv or json",
-    ),
-    (
-        &["watch", "--json", "-s"],
-        "--json and --csv exclude each other: give only one",
-    ),
-    (
-        &["watch", "-s", "--format", "table"],
-        "--csv and --format table exclude each other",
-    ),
-    (
-        &["watch", "--color", "blue"],
-        "blue is not possible: use auto, always or never",
-    ),
-    (
-        &["watch", "--duration", "-1"],
-        "-1 is no time: write it like 30s, 5m or 2h",
-    ),
-    (
-        &["watch", "--duration", "0s"],
-        "0s leaves no time to trace: write it like 30s, 5m or 2h",
-    ),
-    (
-        &["watch", "--duration", "30"],
-        "30 has no unit: write it like 30s, 5m or 2h",
-    ),
-    (
-        &["list", "--duration", "30s"],
-        "no option --duration: see --help",
-    ),
+    (&["watch", "--addr", "10.0.0"], "10.0.0 is no network: write it like 10.0.0.0/8,"),
+    (&["watch", "--netns", "blue"], "use its inode number, a path like /run/netns/blue, or self"),
+    (&["watch", "--format", "xml"], "xml is not possible: use table, bcc, csv or json"),
+    (&["list", "--format", "bcc"], "bcc is not possible: use table, csv or json"),
+    (&["watch", "--json", "-s"], "--json and --csv exclude each other: give only one"),
+    (&["watch", "-s", "--format", "table"], "--csv and --format table exclude each other"),
+    (&["watch", "--color", "blue"], "blue is not possible: use auto, always or never"),
+    (&["watch", "--duration", "-1"], "-1 is no time: write it like 30s, 5m or 2h"),
+    (&["watch", "--duration", "0s"], "0s leaves no time to trace: write it like 30s, 5m or 2h"),
+    (&["watch", "--duration", "30"], "30 has no unit: write it like 30s, 5m or 2h"),
+    (&["list", "--duration", "30s"], "no option --duration: see --help"),
     (&["doctor", "-L", "80"], "no option -L: see --help"),
-    (
-        &["watch", "--duration"],
-        "--duration needs a value: see --help",
-    ),
+    (&["watch", "--duration"], "--duration needs a value: see --help"),
     (&["wach"], "no command wach: did you mean watch?"),
-    (
-        &["frobnicate"],
-        "no command frobnicate: use watch, lifetimes, list or doctor",
-    ),
-    (
-        &["-q"],
-        "no command given: use watch, lifetimes, list or doctor",
-    ),
-    (
-        &["watch", "--comm", ""],
-        "an empty name is no command name: write it like nginx",
-    ),
-    (
-        &["watch", "--addr", "a\n\u{1b}[31m"],
-        r"a\n\u{1b}[31m is no network",
-    ),
+    (&["frobnicate"], "no command frobnicate: use watch, lifetimes, list or doctor"),
+    (&["-q"], "no command given: use watch, lifetimes, list or doctor"),
+    (&["watch", "--comm", ""], "an empty name is no command name: write it like nginx"),
+    (&["watch", "--addr", "a\n\u{1b}[31m"], r"a\n\u{1b}[31m is no network"),
 ];
 
 fn tcptrace(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tcptrace"));
-    command
-        .args(args)
-        .env_remove("COLUMNS")
-        .env_remove("NO_COLOR");
+    command.args(args).env_remove("COLUMNS").env_remove("NO_COLOR");
     command
 }
 
@@ -195,10 +110,7 @@ fn refused(command: &mut Command) -> String {
     assert_eq!(output.status.code(), Some(2), "{stderr}");
     assert!(output.stdout.is_empty(), "{:?}", output.stdout);
     assert_eq!(stderr.matches('\n').count(), 1, "{stderr:?}");
-    assert!(
-        stderr.starts_with("tcptrace: ") && stderr.ends_with('\n'),
-        "{stderr:?}"
-    );
+    assert!(stderr.starts_with("tcptrace: ") && stderr.ends_with('\n'), "{stderr:?}");
     stderr.trim_end().to_owned()
 }
 

@@ -77,9 +77,9 @@ impl OutputArgs {
     pub fn style(&self, terminal: bool) -> Style {
         Style {
             wide: self.wide,
-            color: self.color.is_on(terminal, |name| {
-                env::var_os(name).is_some_and(|v| !v.is_empty())
-            }),
+            color: self
+                .color
+                .is_on(terminal, |name| env::var_os(name).is_some_and(|v| !v.is_empty())),
             ..Style::new(self.format())
         }
     }
@@ -115,11 +115,7 @@ impl LinesArgs {
     /// The style; `terminal` is whether stdout is one.
     #[must_use]
     pub fn style(&self, terminal: bool) -> Style {
-        Style {
-            time: self.time,
-            seconds: self.timestamp,
-            ..self.output.style(terminal)
-        }
+        Style { time: self.time, seconds: self.timestamp, ..self.output.style(terminal) }
     }
 }
 
@@ -154,13 +150,7 @@ mod tests {
     use super::{ColorWhen, Format, FormatName, OutputArgs};
 
     fn format(format: Option<FormatName>, csv: bool, json: bool) -> Format {
-        let args = OutputArgs {
-            format,
-            json,
-            csv,
-            wide: false,
-            color: ColorWhen::Never,
-        };
+        let args = OutputArgs { format, json, csv, wide: false, color: ColorWhen::Never };
         args.style(false).format
     }
 

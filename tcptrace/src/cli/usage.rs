@@ -135,9 +135,7 @@ fn did_you_mean(suggested: &str) -> String {
 
 fn commands() -> Vec<String> {
     let cli = Cli::command();
-    cli.get_subcommands()
-        .map(|command| command.get_name().to_owned())
-        .collect()
+    cli.get_subcommands().map(|command| command.get_name().to_owned()).collect()
 }
 
 /// `a, b or c`.
@@ -194,14 +192,8 @@ mod tests {
                 &["watch", "-L", "80,,443"],
                 "--localport: 80,,443 has an empty entry: write it like 80,443",
             ),
-            (
-                &["watch", "-4", "-6"],
-                "--ipv4 and --ipv6 exclude each other: give only one",
-            ),
-            (
-                &["list", "--format", "bcc"],
-                "--format: bcc is not possible: use table, csv or json",
-            ),
+            (&["watch", "-4", "-6"], "--ipv4 and --ipv6 exclude each other: give only one"),
+            (&["list", "--format", "bcc"], "--format: bcc is not possible: use table, csv or json"),
             (
                 &["watch", "--format", "xml"],
                 "--format: xml is not possible: use table, bcc, csv or json",
@@ -212,10 +204,7 @@ mod tests {
                 &["watch", "--state", "CLOSE_WAT"],
                 "--state: CLOSE_WAT is no TCP state: did you mean CLOSE_WAIT?",
             ),
-            (
-                &["watch", "-L", "80", "-L", "443"],
-                "--localport is given twice: give it once",
-            ),
+            (&["watch", "-L", "80", "-L", "443"], "--localport is given twice: give it once"),
             (
                 &["watch", "-s", "--format", "json"],
                 "--csv and --format json exclude each other: give only one",
@@ -224,40 +213,16 @@ mod tests {
                 &["watch", "--json", "--format", "csv"],
                 "--json and --format exclude each other: give only one",
             ),
-            (
-                &["watch", "--json", "-s"],
-                "--json and --csv exclude each other: give only one",
-            ),
-            (
-                &["watch", "--foramt"],
-                "no option --foramt: did you mean --format?",
-            ),
+            (&["watch", "--json", "-s"], "--json and --csv exclude each other: give only one"),
+            (&["watch", "--foramt"], "no option --foramt: did you mean --format?"),
             (&["watch", "-Z"], "no option -Z: see --help"),
-            (
-                &["watch", "now"],
-                "now is one argument too many: see --help",
-            ),
-            (
-                &["list", "--duration", "5s"],
-                "no option --duration: see --help",
-            ),
-            (
-                &["watch", "--raw=yes"],
-                "--raw takes no value: leave yes out",
-            ),
+            (&["watch", "now"], "now is one argument too many: see --help"),
+            (&["list", "--duration", "5s"], "no option --duration: see --help"),
+            (&["watch", "--raw=yes"], "--raw takes no value: leave yes out"),
             (&["wach"], "no command wach: did you mean watch?"),
-            (
-                &["frobnicate"],
-                "no command frobnicate: use watch, lifetimes, list or doctor",
-            ),
-            (
-                &["-v"],
-                "no command given: use watch, lifetimes, list or doctor",
-            ),
-            (
-                &["doctor", "-v", "-q"],
-                "--verbose and --quiet exclude each other: give only one",
-            ),
+            (&["frobnicate"], "no command frobnicate: use watch, lifetimes, list or doctor"),
+            (&["-v"], "no command given: use watch, lifetimes, list or doctor"),
+            (&["doctor", "-v", "-q"], "--verbose and --quiet exclude each other: give only one"),
             (
                 &["watch", "--duration", "-1"],
                 "--duration: -1 is no time: write it like 30s, 5m or 2h",

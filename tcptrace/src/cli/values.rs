@@ -26,9 +26,7 @@ pub enum NetnsSelector {
 pub fn ports(text: &str) -> Result<List<u16>, String> {
     list(text, "80,443", |entry| match entry.parse() {
         Ok(port) if port > 0 => Ok(port),
-        _ => Err(format!(
-            "{entry} is no port: use numbers from 1 to 65535, like 80,443"
-        )),
+        _ => Err(format!("{entry} is no port: use numbers from 1 to 65535, like 80,443")),
     })
 }
 
@@ -36,9 +34,7 @@ pub fn ports(text: &str) -> Result<List<u16>, String> {
 pub fn pids(text: &str) -> Result<List<u32>, String> {
     list(text, "812,4711", |entry| match entry.parse() {
         Ok(pid) if pid > 0 => Ok(pid),
-        _ => Err(format!(
-            "{entry} is no process id: use numbers, like 812,4711"
-        )),
+        _ => Err(format!("{entry} is no process id: use numbers, like 812,4711")),
     })
 }
 
@@ -68,10 +64,7 @@ pub fn network(text: &str) -> Result<IpNet, String> {
     let IpNet::V6(v6) = network else {
         return Ok(network.trunc());
     };
-    let v4 = v6
-        .addr()
-        .to_ipv4_mapped()
-        .zip(v6.prefix_len().checked_sub(96));
+    let v4 = v6.addr().to_ipv4_mapped().zip(v6.prefix_len().checked_sub(96));
     let v4 = v4.and_then(|(addr, prefix)| Ipv4Net::new(addr, prefix).ok());
     Ok(v4.map_or(network, IpNet::V4).trunc())
 }
@@ -113,15 +106,10 @@ fn list<T>(
 ) -> Result<List<T>, String> {
     let entry = |entry: &str| match entry.trim() {
         "" if text.is_empty() => Err(format!("the list is empty: write it like {example}")),
-        "" => Err(format!(
-            "{text} has an empty entry: write it like {example}"
-        )),
+        "" => Err(format!("{text} has an empty entry: write it like {example}")),
         entry => parse(entry),
     };
-    text.split(',')
-        .map(entry)
-        .collect::<Result<_, _>>()
-        .map(List)
+    text.split(',').map(entry).collect::<Result<_, _>>().map(List)
 }
 
 #[cfg(test)]
@@ -135,9 +123,7 @@ mod tests {
         assert_eq!(ports("80"), Ok(List(vec![80])));
         assert_eq!(ports("80, 443"), Ok(List(vec![80, 443])));
         assert_eq!(pids("1,4194304"), Ok(List(vec![1, 4_194_304])));
-        for text in [
-            "", "0", "65536", "-1", "80,,443", "80,", ",", "http", "80-90", "８０",
-        ] {
+        for text in ["", "0", "65536", "-1", "80,,443", "80,", ",", "http", "80-90", "８０"] {
             assert!(ports(text).is_err(), "{text}");
         }
         for text in ["", "0", "-1", "1,,2", "nginx", "4294967296"] {
@@ -162,15 +148,9 @@ mod tests {
             let network = network(text).map(|network| network.to_string());
             assert_eq!(network.as_deref(), Ok(network_text));
         }
-        for text in [
-            "",
-            "10.0.0.0/33",
-            "10.0.0/8",
-            "10.0.0.0/",
-            "::/129",
-            "localhost",
-            "10.0.0.0/-1",
-        ] {
+        for text in
+            ["", "10.0.0.0/33", "10.0.0/8", "10.0.0.0/", "::/129", "localhost", "10.0.0.0/-1"]
+        {
             assert!(network(text).is_err(), "{text}");
         }
     }
@@ -179,10 +159,7 @@ mod tests {
     fn namespaces_are_numbers_paths_or_our_own() {
         assert_eq!(netns("self"), Ok(NetnsSelector::Own));
         assert_eq!(netns("4026531840"), Ok(NetnsSelector::Inode(4_026_531_840)));
-        assert_eq!(
-            netns("/run/netns/blue"),
-            Ok(NetnsSelector::Path("/run/netns/blue".into()))
-        );
+        assert_eq!(netns("/run/netns/blue"), Ok(NetnsSelector::Path("/run/netns/blue".into())));
         for text in ["", "0", "blue", "-1", "4294967296"] {
             assert!(netns(text).is_err(), "{text}");
         }
@@ -193,16 +170,7 @@ mod tests {
         for (text, seconds) in [("30s", 30), ("5m", 300), ("2h", 7200), ("1h 30m", 5400)] {
             assert_eq!(duration(text), Ok(Duration::from_secs(seconds)));
         }
-        for text in [
-            "",
-            "0s",
-            "0",
-            "30",
-            "-1",
-            "-1s",
-            "soon",
-            "99999999999999999999s",
-        ] {
+        for text in ["", "0s", "0", "30", "-1", "-1s", "soon", "99999999999999999999s"] {
             assert!(duration(text).is_err(), "{text}");
         }
     }

@@ -1,16 +1,27 @@
-//! The commands: each module runs one.
+//! The commands: one module each, with nothing in common but what `tracing` offers.
+
+pub mod doctor;
+pub mod lifetimes;
+pub mod list;
+pub mod tracing;
+pub mod watch;
 
 use std::process::ExitCode;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 
 use crate::cli::{Cli, Command};
 
-/// Runs the command and says how the process should end.
+/// Runs the command.
+///
+/// # Errors
+/// If it could not run, or its answer would not be complete.
 pub fn run(cli: &Cli) -> Result<ExitCode> {
+    let log_programs = cli.log.verbose > 2;
     match &cli.command {
-        Command::Watch(_) | Command::Lifetimes(_) | Command::List(_) | Command::Doctor(_) => {
-            bail!("not built yet")
-        }
+        Command::Watch(args) => watch::run(args, log_programs),
+        Command::Lifetimes(args) => lifetimes::run(args, log_programs),
+        Command::List(args) => list::run(args),
+        Command::Doctor(args) => doctor::run(args),
     }
 }

@@ -72,6 +72,9 @@ struct KernelBtf {
 impl KernelBtf {
     fn read() -> Result<Self> {
         let path = btf_path();
+        if !path.exists() {
+            bail!("no BTF at {}", path.display());
+        }
         let bytes = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
         let ayas = AyaBtf::parse(&bytes, Endianness::default())
             .with_context(|| format!("cannot use {}", path.display()))?;

@@ -23,7 +23,7 @@ const NLMSG_ERROR: u16 = 2;
 const NLMSG_DONE: u16 = 3;
 /// Length of `struct inet_diag_msg`.
 const DIAG_LENGTH: usize = 72;
-/// The kernel fills at most 32 KiB at a time (netlink_dump).
+/// The kernel fills at most 32 KiB at a time (`netlink_dump`).
 const BUFFER: usize = 65_536;
 
 /// All TCP sockets of the calling thread's network namespace, whose inode number is `netns`.
@@ -79,7 +79,7 @@ fn walk(mut bytes: &[u8], netns: u32, found: &mut Vec<Socket>) -> Result<bool> {
     Ok(false)
 }
 
-/// Decodes a `struct inet_diag_msg` (include/uapi/linux/inet_diag.h). The crate's own decoder drops
+/// Decodes a `struct inet_diag_msg` (`include/uapi/linux/inet_diag.h`). The crate's own decoder drops
 /// the time left of a minisock, which is what we came for.
 fn parse(mut bytes: &[u8], netns: u32, at: Timestamp) -> Option<Socket> {
     if bytes.len() < DIAG_LENGTH {

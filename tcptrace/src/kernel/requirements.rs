@@ -97,7 +97,7 @@ pub(super) fn explain(error: &Error) -> Error {
     }
 }
 
-/// Kernels before 5.11 charge maps to RLIMIT_MEMLOCK. Where raising it is refused the limit does
+/// Kernels before 5.11 charge maps to `RLIMIT_MEMLOCK`. Where raising it is refused the limit does
 /// not matter, or the load fails with a better message than this could give.
 pub(super) fn raise_memlock_limit() {
     let unlimited = Rlimit { current: None, maximum: None };
@@ -160,7 +160,7 @@ fn capabilities() -> Vec<Requirement> {
     CAPABILITIES.iter().map(|capability| judge(capability, effective)).collect()
 }
 
-/// CAP_SYS_ADMIN includes CAP_BPF and CAP_PERFMON (bpf_capable, perfmon_capable).
+/// `CAP_SYS_ADMIN` includes `CAP_BPF` and `CAP_PERFMON` (`bpf_capable`, `perfmon_capable`, 5.8+).
 fn judge(capability: &Capability, effective: u64) -> Requirement {
     let has = |bit: u32| effective & (1 << bit) != 0;
     if has(capability.bit) || (capability.required && has(CAP_SYS_ADMIN)) {
@@ -225,7 +225,7 @@ fn lockdown() -> Requirement {
     }
 }
 
-/// Some distributions refuse CAP_PERFMON alone above level 2.
+/// Some distributions refuse `CAP_PERFMON` alone above level 2.
 fn perf_event_paranoid() -> Requirement {
     const NAME: &str = "perf_event_paranoid";
     let path = Path::new("/proc/sys/kernel/perf_event_paranoid");

@@ -254,7 +254,7 @@ impl End {
 /// Which side opened a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// This end called connect().
+    /// This end called `connect()`.
     Active,
     /// This end was listening.
     Passive,

@@ -63,7 +63,7 @@ pub fn classify_close(from: TcpState, fields: Option<&SocketFields>) -> Outcome 
     }
 }
 
-/// `sk_err` as it is set before the event (tcp_reset, tcp_write_err, tcp_abort; 5.10 to 7.2).
+/// `sk_err` as it is set before the event (`tcp_reset`, `tcp_write_err`, `tcp_abort`; 5.10 to 7.2).
 fn reason_of_error(err: u16) -> Option<Reason> {
     match err {
         ECONNREFUSED => Some(Reason::Refused),
@@ -76,7 +76,7 @@ fn reason_of_error(err: u16) -> Option<Reason> {
 }
 
 /// Whether a reset that the socket seems to have received may have been one that it sent: data that
-/// arrives after close() goes through tcp_reset as well, and only the reset sent right after tells.
+/// arrives after `close()` goes through `tcp_reset` as well, and only the reset sent right after tells.
 #[must_use]
 pub fn may_have_sent_reset(from: TcpState, fields: Option<&SocketFields>) -> bool {
     matches!(from, TcpState::FinWait1 | TcpState::FinWait2)

@@ -4,8 +4,11 @@ use ipnet::IpNet;
 use tcptrace_common::tcp_state::TcpState;
 
 use crate::{
-    event::{Comm, Process, Tuple},
-    model::change::{Identity, Moved},
+    event::{Comm, Process, Socket, Tuple},
+    model::{
+        change::{Identity, Moved},
+        socket_list::ListedSocket,
+    },
 };
 
 /// What a connection must have to be shown. Empty lists ask for nothing; filled ones must all hold.
@@ -83,6 +86,20 @@ impl Filter {
             .and(self.judge_process(moved.owner.process()))
     }
 
+    /// Whether a socket of a list is wanted: now or never, so what is not known does not match.
+    #[must_use]
+    pub fn wants(&self, listed: &ListedSocket) -> bool {
+        let Socket { state, tuple, netns, .. } = &listed.socket;
+        let owned = listed
+            .owners
+            .iter()
+            .any(|owner| self.judge_process(Some(&owner.process)) == Verdict::Yes);
+        self.netns.is_none_or(|wanted| wanted == *netns)
+            && self.judge_tuple(tuple) == Verdict::Yes
+            && self.judge_states(&[*state]) == Verdict::Yes
+            && (owned || self.judge_process(None) == Verdict::Yes)
+    }
+
     /// Judges by addresses, ports, family and namespace.
     #[must_use]
     pub fn judge_identity(&self, identity: &Identity) -> Verdict {
@@ -145,12 +162,12 @@ fn judge_port(wanted: &[u16], port: Option<u16>) -> Verdict {
     decide(port.map(|port| wanted.contains(&port)))
 }
 
-/// The family of a tuple; unknown for an IPv6 socket without a remote address, which may turn out
-/// to be v4-mapped.
+/// The family of a tuple. Until an IPv6 socket that is no listener has a remote address it may turn
+/// out to be v4-mapped.
 fn family_of(tuple: &Tuple) -> Option<Family> {
     if !tuple.ipv6 || tuple.v4mapped {
-        Some(Family::V4)
-    } else {
-        tuple.remote.addr.map(|_| Family::V6)
+        return Some(Family::V4);
     }
+    let listens_everywhere = tuple.local.addr.is_some_and(|addr| addr.is_unspecified());
+    (tuple.remote.addr.is_some() || listens_everywhere).then_some(Family::V6)
 }

@@ -67,7 +67,7 @@ pub fn socket_list(sockets: &[Socket], holders: &[Holder]) -> Vec<ListedSocket> 
 ///
 /// A minisock in TIME_WAIT ends 60 s after it entered. In every later state of a full socket no
 /// packet can be older than the state itself: entering CLOSE_WAIT, FIN_WAIT2, CLOSING and
-/// ESTABLISHED takes a packet with an ACK, which stamps `rcv_tstamp` (tcp_ack, 5.10 to 7.2), so the
+/// ESTABLISHED takes a packet with an ACK, which stamps `rcv_tstamp` (`tcp_ack`, 5.10 to 7.2), so the
 /// time since the last ACK is a lower bound.
 #[must_use]
 pub fn age(socket: &Socket) -> Dwell {

@@ -60,14 +60,8 @@ impl fmt::Display for UnknownState {
 impl std::error::Error for UnknownState {}
 
 fn known() -> impl Iterator<Item = (String, TcpState)> {
-    let linux = TcpState::ALL
-        .iter()
-        .map(|state| (key(state.name()), *state));
-    linux.chain(
-        ALIASES
-            .iter()
-            .map(|(name, state)| ((*name).to_owned(), *state)),
-    )
+    let linux = TcpState::ALL.iter().map(|state| (key(state.name()), *state));
+    linux.chain(ALIASES.iter().map(|(name, state)| ((*name).to_owned(), *state)))
 }
 
 fn key(name: &str) -> String {
@@ -126,10 +120,7 @@ mod tests {
     #[test]
     fn without_a_near_name_all_are_listed() {
         let text = UnknownState { nearest: None }.to_string();
-        assert!(
-            text.starts_with("no TCP state: use ESTABLISHED, SYN_SENT, "),
-            "{text}"
-        );
+        assert!(text.starts_with("no TCP state: use ESTABLISHED, SYN_SENT, "), "{text}");
         assert!(text.ends_with("CLOSING or NEW_SYN_RECV"), "{text}");
     }
 }

@@ -57,9 +57,7 @@ impl Losses {
     /// Lost records, for whatever reason.
     #[must_use]
     pub const fn total(&self) -> u64 {
-        self.ring_full
-            .saturating_add(self.recursion)
-            .saturating_add(self.undecodable)
+        self.ring_full.saturating_add(self.recursion).saturating_add(self.undecodable)
     }
 }
 
@@ -84,11 +82,7 @@ mod tests {
             (LostWhy::RingFull, 5),
             (LostWhy::Undecodable, u64::MAX),
         ] {
-            summary.lost.count(&Lost {
-                at: Timestamp(0),
-                count,
-                why,
-            });
+            summary.lost.count(&Lost { at: Timestamp(0), count, why });
         }
         assert_eq!((summary.lost.ring_full, summary.lost.recursion), (8, 4));
         assert_eq!(summary.lost.total(), u64::MAX);

@@ -207,7 +207,7 @@ impl Tracker {
         self.keep(transition.skaddr, connection, changes);
     }
 
-    /// close() after shutdown(): no new state, but it shows who let go.
+    /// `close()` after `shutdown()`: no new state, but it shows who let go.
     fn repeated(&mut self, transition: &Transition) {
         if let Some(connection) = self.sockets.get_mut(&transition.skaddr)
             && connection.may_be(transition.cookie, &transition.tuple)

@@ -43,19 +43,11 @@ pub(super) fn transition_header(out: &mut BytesMut, style: &Style) {
 pub(super) fn transition(out: &mut BytesMut, style: &Style, times: &mut Times, moved: &Moved) {
     let mut row = Row::new(out);
     times.columns(&mut row, style, moved.at);
-    row.show(format_args!(
-        "{:x}",
-        moved.identity.skaddr.unwrap_or_default()
-    ));
+    row.show(format_args!("{:x}", moved.identity.skaddr.unwrap_or_default()));
     row.left(16);
     row.number(pid(moved.on_cpu.as_ref()));
     row.left(5);
-    ends(
-        &mut row,
-        style,
-        moved.on_cpu.as_ref(),
-        &moved.identity.tuple,
-    );
+    ends(&mut row, style, moved.on_cpu.as_ref(), &moved.identity.tuple);
     row.text(moved.from.name());
     row.left(11);
     row.text("->");
@@ -75,18 +67,10 @@ pub(super) fn transition_csv_header(out: &mut BytesMut, style: &Style) {
 pub(super) fn transition_csv(out: &mut BytesMut, style: &Style, times: &mut Times, moved: &Moved) {
     times.bcc_fields(out, style, moved.at);
     let mut row = Row::new(out);
-    row.show(format_args!(
-        "{:x},",
-        moved.identity.skaddr.unwrap_or_default()
-    ));
+    row.show(format_args!("{:x},", moved.identity.skaddr.unwrap_or_default()));
     row.show(format_args!("{},", pid(moved.on_cpu.as_ref())));
     ends_csv(&mut row, moved.on_cpu.as_ref(), &moved.identity.tuple);
-    row.show(format_args!(
-        "{},{},{}",
-        moved.from,
-        moved.to,
-        milliseconds(moved.dwell)
-    ));
+    row.show(format_args!("{},{},{}", moved.from, moved.to, milliseconds(moved.dwell)));
     row.end();
 }
 
@@ -203,21 +187,11 @@ fn ends(row: &mut Row, style: &Style, process: Option<&Process>, tuple: &Tuple) 
 }
 
 fn ends_csv(row: &mut Row, process: Option<&Process>, tuple: &Tuple) {
-    let name = process.map_or(Cow::Borrowed("-"), |process| {
-        escape::printable(&process.comm)
-    });
+    let name = process.map_or(Cow::Borrowed("-"), |process| escape::printable(&process.comm));
     // bcc quotes nothing, so a comma in the name must not read as the end of a field.
-    row.show(format_args!(
-        "{},{},",
-        name.replace(',', r"\x2c"),
-        version(tuple)
-    ));
+    row.show(format_args!("{},{},", name.replace(',', r"\x2c"), version(tuple)));
     for end in [&tuple.local, &tuple.remote] {
-        row.show(format_args!(
-            "{},{},",
-            addr(tuple, end),
-            end.port.unwrap_or(0)
-        ));
+        row.show(format_args!("{},{},", addr(tuple, end), end.port.unwrap_or(0)));
     }
 }
 

@@ -60,9 +60,7 @@ pub(super) fn is_printable(c: char) -> bool {
 
 /// The bytes as text, if they are printable ASCII without a backslash.
 fn plain(bytes: &[u8]) -> Option<&str> {
-    let is_plain = bytes
-        .iter()
-        .all(|&b| matches!(b, b' '..=b'~') && b != b'\\');
+    let is_plain = bytes.iter().all(|&b| matches!(b, b' '..=b'~') && b != b'\\');
     is_plain.then(|| str::from_utf8(bytes).ok()).flatten()
 }
 
@@ -80,10 +78,7 @@ fn each_unit(bytes: &[u8], mut tell: impl FnMut(&str, usize)) {
                 text.bytes().for_each(|b| tell(&format!("\\x{b:02x}"), 4));
             }
         }
-        chunk
-            .invalid()
-            .iter()
-            .for_each(|b| tell(&format!("\\x{b:02x}"), 4));
+        chunk.invalid().iter().for_each(|b| tell(&format!("\\x{b:02x}"), 4));
     }
 }
 
@@ -132,9 +127,6 @@ mod tests {
             assert_eq!(fitted(&comm(bytes), 10, "+"), (text.into(), columns));
         }
         assert_eq!(fitted(&comm(b"abc"), 0, "+"), ("+".into(), 1));
-        assert_eq!(
-            fitted(&comm(b"elevencolum"), 10, ""),
-            ("elevencolu".into(), 10)
-        );
+        assert_eq!(fitted(&comm(b"elevencolum"), 10, ""), ("elevencolu".into(), 10));
     }
 }

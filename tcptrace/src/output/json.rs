@@ -2,7 +2,7 @@
 
 use std::{fmt, io};
 
-use bytes::{BufMut as _, BytesMut};
+use bytes::BytesMut;
 use serde::{Serialize, Serializer};
 use serde_json::ser::Formatter;
 
@@ -10,11 +10,33 @@ use super::escape::is_printable;
 
 /// Writes `record` and the end of the line.
 pub(super) fn line(out: &mut BytesMut, record: &impl Serialize) {
-    let mut serializer = serde_json::Serializer::with_formatter((&mut *out).writer(), Printable);
+    let mut serializer = serde_json::Serializer::with_formatter(Sink(out), Printable);
     let written = record.serialize(&mut serializer);
     // Only maps with keys that are no strings, and writers that fail, can fail.
     debug_assert!(written.is_ok(), "{written:?}");
     out.extend_from_slice(b"\n");
+}
+
+/// The buffer as a writer; twice as fast as that of `bytes`, for a line is written in a hundred
+/// small pieces.
+struct Sink<'a>(&'a mut BytesMut);
+
+impl io::Write for Sink<'_> {
+    #[inline]
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    #[inline]
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.0.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Serialises by its `Display`, as a string.
@@ -75,10 +97,7 @@ mod tests {
         let text = String::from_utf8(out.to_vec()).expect("UTF-8");
         assert_eq!(
             text,
-            concat!(
-                r#""\u001b[31m \u009b1m \u202e \u007f \"\\ é 日 \udb40\udc01\ufeff""#,
-                "\n"
-            )
+            concat!(r#""\u001b[31m \u009b1m \u202e \u007f \"\\ é 日 \udb40\udc01\ufeff""#, "\n")
         );
         let back: String = serde_json::from_str(&text).expect("JSON");
         assert_eq!(back, hostile);

@@ -15,6 +15,7 @@ pub mod transitions;
 mod addresses;
 mod bcc;
 mod csv;
+pub mod diagnoses;
 mod fields;
 #[cfg(test)]
 mod golden;

@@ -18,12 +18,7 @@ pub(super) struct Row<'a> {
 impl<'a> Row<'a> {
     pub(super) fn new(out: &'a mut BytesMut) -> Self {
         let cell_start = out.len();
-        Self {
-            out,
-            cell_start,
-            cell_width: 0,
-            owed_spaces: 0,
-        }
+        Self { out, cell_start, cell_width: 0, owed_spaces: 0 }
     }
 
     /// Printable ASCII, which is as wide as it is long.
@@ -76,8 +71,7 @@ impl<'a> Row<'a> {
         let missing = width.saturating_sub(self.cell_width);
         let end = self.out.len();
         self.out.resize(end + missing, b' ');
-        self.out
-            .copy_within(self.cell_start..end, self.cell_start + missing);
+        self.out.copy_within(self.cell_start..end, self.cell_start + missing);
         self.out[self.cell_start..self.cell_start + missing].fill(b' ');
         self.cell_width = 0;
         self.owed_spaces = 1;
@@ -145,9 +139,6 @@ mod tests {
             row.left(4);
             row.painted(Style::new(), "ef");
         });
-        assert_eq!(
-            line,
-            "before\n  \u{1b}[31mab\u{1b}[0m \u{1b}[31mcd\u{1b}[0m   ef\n"
-        );
+        assert_eq!(line, "before\n  \u{1b}[31mab\u{1b}[0m \u{1b}[31mcd\u{1b}[0m   ef\n");
     }
 }

@@ -35,12 +35,6 @@ impl Style {
     /// A plain style of this format.
     #[must_use]
     pub const fn new(format: Format) -> Self {
-        Self {
-            format,
-            time: false,
-            seconds: false,
-            wide: false,
-            color: false,
-        }
+        Self { format, time: false, seconds: false, wide: false, color: false }
     }
 }

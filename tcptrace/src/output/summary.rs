@@ -27,11 +27,7 @@ pub fn summary_text(summary: &Summary) -> String {
             lost => format!("{} lost", counted(lost, "record")),
         },
     );
-    let Losses {
-        ring_full,
-        recursion,
-        undecodable,
-    } = summary.lost;
+    let Losses { ring_full, recursion, undecodable } = summary.lost;
     let notes: Vec<String> = [
         (ring_full, "lost because the ring buffer was full"),
         (recursion, "lost to recursion"),
@@ -144,11 +140,7 @@ mod tests {
         summary.count(TcpState::Close);
         summary.connections = 2;
         insta::assert_snapshot!(summary_text(&summary), @"tcptrace: 1 transition, 2 finished connections, nothing lost");
-        summary.lost = Losses {
-            ring_full: 10,
-            recursion: 2,
-            undecodable: 0,
-        };
+        summary.lost = Losses { ring_full: 10, recursion: 2, undecodable: 0 };
         summary.uncertain = 3;
         summary.evicted = 5;
         insta::assert_snapshot!(summary_text(&summary), @"
@@ -169,11 +161,7 @@ mod tests {
     #[test]
     fn a_loss_says_when_how_many_and_why() {
         let times = Times::new(TimeZone::UTC, ClockSample::default(), Timestamp(0));
-        let lost = Lost {
-            at: Timestamp(1_000_000_001),
-            count: 7,
-            why: LostWhy::RingFull,
-        };
+        let lost = Lost { at: Timestamp(1_000_000_001), count: 7, why: LostWhy::RingFull };
         let mut out = BytesMut::new();
         lost_json(&mut out, &times, &lost);
         insta::assert_snapshot!(text(&out), @r#"{"type":"lost","time":"1970-01-01T00:00:01.000000001Z","count":7,"why":"ring_full"}"#);

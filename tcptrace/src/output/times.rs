@@ -23,11 +23,7 @@ impl Times {
     /// `zone` is for the HH:MM:SS column, `start` is when the trace began.
     #[must_use]
     pub const fn new(zone: TimeZone, clock: ClockSample, start: Timestamp) -> Self {
-        Self {
-            zone,
-            clock,
-            start: Some(start),
-        }
+        Self { zone, clock, start: Some(start) }
     }
 
     /// The clocks were compared again.
@@ -117,10 +113,7 @@ mod tests {
     use crate::{output::style::Format, time::ClockSample};
 
     fn columns(style: Style, at: u64) -> String {
-        let clock = ClockSample {
-            boot: Timestamp(0),
-            wall_ns: 1_795_170_660_000_000_000,
-        };
+        let clock = ClockSample { boot: Timestamp(0), wall_ns: 1_795_170_660_000_000_000 };
         let zone = TimeZone::fixed(offset(-5));
         let mut times = Times::new(zone, clock, Timestamp(2_000_000_000)).for_format(style.format);
         let mut out = BytesMut::new();
@@ -132,17 +125,10 @@ mod tests {
 
     #[test]
     fn columns_show_local_time_and_seconds_since_the_start() {
-        let style = Style {
-            time: true,
-            seconds: true,
-            ..Style::new(Format::Table)
-        };
+        let style = Style { time: true, seconds: true, ..Style::new(Format::Table) };
         assert_eq!(columns(style, 5_123_456_789), "05:31:05 3.123456  |");
         assert_eq!(columns(style, 1_900_000_000), "05:31:01 -0.100000 |");
-        let bcc = Style {
-            format: Format::Bcc,
-            ..style
-        };
+        let bcc = Style { format: Format::Bcc, ..style };
         assert_eq!(columns(bcc, 5_123_456_789), "05:31:05 0.000000  |");
         assert_eq!(columns(Style::new(Format::Table), 0), "|");
     }
@@ -150,18 +136,12 @@ mod tests {
     #[test]
     fn full_times_have_nine_digits_whatever_the_clock_says() {
         for (wall_ns, text) in [
-            (
-                1_795_170_660_123_456_789,
-                "\"2026-11-20T10:31:00.123456789Z\"",
-            ),
+            (1_795_170_660_123_456_789, "\"2026-11-20T10:31:00.123456789Z\""),
             (0, "\"1970-01-01T00:00:00.000000000Z\""),
             (i64::MAX, "\"2262-04-11T23:47:16.854775807Z\""),
             (i64::MIN, "\"1677-09-21T00:12:43.145224192Z\""),
         ] {
-            let clock = ClockSample {
-                boot: Timestamp(7),
-                wall_ns,
-            };
+            let clock = ClockSample { boot: Timestamp(7), wall_ns };
             let times = Times::new(TimeZone::UTC, clock, Timestamp(0));
             let json = serde_json::to_string(&times.utc(Timestamp(7))).expect("JSON");
             assert_eq!(json, text);

@@ -43,6 +43,7 @@ pub(super) const BOUNDARIES: &[Boundary] = &[
             "crate::model",
             "tcptrace_common",
             "ipnet",
+            "strsim",
         ],
         may_not: &[
             "",

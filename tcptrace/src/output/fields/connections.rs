@@ -16,10 +16,7 @@ use crate::{
 
 /// Writes one line of CSV.
 pub(in crate::output) fn csv(out: &mut BytesMut, times: &Times, life: &Finished) {
-    let comm = life
-        .owner
-        .process()
-        .map(|process| escape::printable(&process.comm));
+    let comm = life.owner.process().map(|process| escape::printable(&process.comm));
     csv::line(out, &fields(times, life, comm.as_deref(), true));
 }
 
@@ -100,10 +97,7 @@ fn fields<'a>(times: &Times, life: &'a Finished, comm: Option<&'a str>, csv: boo
         opened: life.opened.map(|opened| times.utc(opened)),
         closed: times.utc(life.closed),
         lifetime_ns: life.opened.and_then(|opened| life.closed.since(opened)),
-        states: States {
-            ns: &life.states,
-            csv,
-        },
+        states: States { ns: &life.states, csv },
         tx_bytes: life.counters.map(|counters| counters.tx_bytes),
         rx_bytes: life.counters.map(|counters| counters.rx_bytes),
         retransmits: life.counters.map(|counters| counters.retransmits),

@@ -16,11 +16,7 @@ pub(in crate::output) fn csv(out: &mut BytesMut, list: &[ListedSocket]) {
     out.extend_from_slice(HEADER.as_bytes());
     for listed in list {
         // A list in a field has no standard, so the owners read as in the table.
-        let owners = if listed.owners.is_empty() {
-            None
-        } else {
-            Some(owner(listed))
-        };
+        let owners = if listed.owners.is_empty() { None } else { Some(owner(listed)) };
         let timer = TimerColumns(timer(&listed.socket));
         csv::line(out, &fields(listed, owners, timer, true));
     }

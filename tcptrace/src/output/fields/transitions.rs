@@ -16,10 +16,7 @@ use crate::{
 
 /// Writes one line of CSV.
 pub(in crate::output) fn csv(out: &mut BytesMut, times: &Times, moved: &Moved) {
-    let comm = moved
-        .owner
-        .process()
-        .map(|process| escape::printable(&process.comm));
+    let comm = moved.owner.process().map(|process| escape::printable(&process.comm));
     csv::line(out, &fields(times, moved, comm.as_deref(), true));
 }
 

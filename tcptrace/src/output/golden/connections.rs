@@ -16,10 +16,7 @@ fn printed(style: Style, lives: &[Finished]) -> String {
 
 #[test]
 fn table() {
-    assert_snapshot!(printed(
-        Style::new(Format::Table),
-        &samples::connections::lives()
-    ));
+    assert_snapshot!(printed(Style::new(Format::Table), &samples::connections::lives()));
 }
 
 #[test]
@@ -38,10 +35,7 @@ fn table_in_color() {
 
 #[test]
 fn bcc() {
-    assert_snapshot!(printed(
-        Style::new(Format::Bcc),
-        &samples::connections::lives()
-    ));
+    assert_snapshot!(printed(Style::new(Format::Bcc), &samples::connections::lives()));
 }
 
 #[test]
@@ -58,18 +52,12 @@ fn bcc_csv_with_times() {
 
 #[test]
 fn csv() {
-    assert_snapshot!(printed(
-        Style::new(Format::Csv),
-        &samples::connections::lives()
-    ));
+    assert_snapshot!(printed(Style::new(Format::Csv), &samples::connections::lives()));
 }
 
 #[test]
 fn json() {
-    assert_snapshot!(printed(
-        Style::new(Format::Json),
-        &samples::connections::lives()
-    ));
+    assert_snapshot!(printed(Style::new(Format::Json), &samples::connections::lives()));
 }
 
 #[test]

@@ -10,11 +10,7 @@ use crate::output::{connections::Connections, sockets::sockets, transitions::Tra
 fn csv_fields(csv: &[u8]) -> Vec<(String, String)> {
     let mut reader = csv::Reader::from_reader(csv);
     let names = reader.headers().expect("a header").clone();
-    let line = reader
-        .records()
-        .next()
-        .expect("a line")
-        .expect("as many fields as names");
+    let line = reader.records().next().expect("a line").expect("as many fields as names");
     let field = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
     names.iter().zip(&line).map(field).collect()
 }
@@ -26,9 +22,7 @@ fn json_fields(json: &[u8]) -> Vec<(String, String)> {
     for (name, value) in object {
         match value {
             Value::Object(nested) => fields.extend(
-                nested
-                    .into_iter()
-                    .map(|(inner, value)| (format!("{name}.{inner}"), plain(&value))),
+                nested.into_iter().map(|(inner, value)| (format!("{name}.{inner}"), plain(&value))),
             ),
             value => fields.push((name, plain(&value))),
         }

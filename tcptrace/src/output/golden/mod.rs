@@ -18,42 +18,24 @@ use crate::time::{ClockSample, Timestamp};
 /// When the sample trace began.
 const START: Timestamp = Timestamp(3_600_000_000_000);
 
-const FORMATS: [Format; 5] = [
-    Format::Table,
-    Format::Bcc,
-    Format::BccCsv,
-    Format::Csv,
-    Format::Json,
-];
+const FORMATS: [Format; 5] =
+    [Format::Table, Format::Bcc, Format::BccCsv, Format::Csv, Format::Json];
 
 fn times() -> Times {
-    let clock = ClockSample {
-        boot: START,
-        wall_ns: 1_795_170_660_000_000_000,
-    };
+    let clock = ClockSample { boot: START, wall_ns: 1_795_170_660_000_000_000 };
     Times::new(TimeZone::fixed(offset(1)), clock, START)
 }
 
 fn with_times(style: Style) -> Style {
-    Style {
-        time: true,
-        seconds: true,
-        ..style
-    }
+    Style { time: true, seconds: true, ..style }
 }
 
 fn wide(style: Style) -> Style {
-    Style {
-        wide: true,
-        ..style
-    }
+    Style { wide: true, ..style }
 }
 
 fn color(style: Style) -> Style {
-    Style {
-        color: true,
-        ..style
-    }
+    Style { color: true, ..style }
 }
 
 /// The output as text, with escape codes readable.

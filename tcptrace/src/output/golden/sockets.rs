@@ -12,26 +12,17 @@ fn printed(style: Style, list: &[ListedSocket]) -> String {
 
 #[test]
 fn table() {
-    assert_snapshot!(printed(
-        Style::new(Format::Table),
-        &samples::sockets::list()
-    ));
+    assert_snapshot!(printed(Style::new(Format::Table), &samples::sockets::list()));
 }
 
 #[test]
 fn table_wide() {
-    assert_snapshot!(printed(
-        wide(Style::new(Format::Table)),
-        &samples::sockets::list()
-    ));
+    assert_snapshot!(printed(wide(Style::new(Format::Table)), &samples::sockets::list()));
 }
 
 #[test]
 fn table_in_color() {
-    assert_snapshot!(printed(
-        color(Style::new(Format::Table)),
-        &samples::sockets::list()[..4]
-    ));
+    assert_snapshot!(printed(color(Style::new(Format::Table)), &samples::sockets::list()[..4]));
 }
 
 #[test]

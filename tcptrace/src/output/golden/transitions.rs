@@ -20,10 +20,7 @@ fn printed(style: Style, moves: &[Moved]) -> String {
 
 #[test]
 fn table() {
-    assert_snapshot!(printed(
-        Style::new(Format::Table),
-        &samples::transitions::moves()
-    ));
+    assert_snapshot!(printed(Style::new(Format::Table), &samples::transitions::moves()));
 }
 
 #[test]
@@ -48,10 +45,7 @@ fn table_in_color() {
 
 #[test]
 fn bcc() {
-    assert_snapshot!(printed(
-        Style::new(Format::Bcc),
-        &samples::transitions::moves()
-    ));
+    assert_snapshot!(printed(Style::new(Format::Bcc), &samples::transitions::moves()));
 }
 
 #[test]
@@ -62,10 +56,7 @@ fn bcc_wide_with_times() {
 
 #[test]
 fn bcc_csv() {
-    assert_snapshot!(printed(
-        Style::new(Format::BccCsv),
-        &samples::transitions::moves()
-    ));
+    assert_snapshot!(printed(Style::new(Format::BccCsv), &samples::transitions::moves()));
 }
 
 #[test]
@@ -76,18 +67,12 @@ fn bcc_csv_with_times() {
 
 #[test]
 fn csv() {
-    assert_snapshot!(printed(
-        Style::new(Format::Csv),
-        &samples::transitions::moves()
-    ));
+    assert_snapshot!(printed(Style::new(Format::Csv), &samples::transitions::moves()));
 }
 
 #[test]
 fn json() {
-    assert_snapshot!(printed(
-        Style::new(Format::Json),
-        &samples::transitions::moves()
-    ));
+    assert_snapshot!(printed(Style::new(Format::Json), &samples::transitions::moves()));
 }
 
 #[test]
@@ -101,10 +86,8 @@ fn a_plain_ipv4_line_fits_80_columns() {
         from: tcptrace_common::tcp_state::TcpState::Established,
         ..samples::transitions::moved()
     };
-    let text = printed(
-        Style::new(Format::Table),
-        &[longest, samples::transitions::moved_unknown()],
-    );
+    let text =
+        printed(Style::new(Format::Table), &[longest, samples::transitions::moved_unknown()]);
     assert!(widest(&text) < 80, "{text}");
 }
 
@@ -112,14 +95,8 @@ fn a_plain_ipv4_line_fits_80_columns() {
 fn one_record_is_one_line_whatever_a_process_is_called() {
     for byte in 1..=255 {
         let moved = Moved {
-            owner: Owner::Task(crate::event::Process {
-                pid: 1,
-                comm: Comm([byte; 16]),
-            }),
-            on_cpu: Some(crate::event::Process {
-                pid: 1,
-                comm: Comm([byte; 16]),
-            }),
+            owner: Owner::Task(crate::event::Process { pid: 1, comm: Comm([byte; 16]) }),
+            on_cpu: Some(crate::event::Process { pid: 1, comm: Comm([byte; 16]) }),
             ..samples::transitions::moved()
         };
         for format in FORMATS {

@@ -7,11 +7,7 @@ use crate::model::change::{End, Reason};
 
 /// Heads of columns.
 pub(super) fn of_head(color: bool) -> Style {
-    if color {
-        Style::new().effects(Effects::BOLD)
-    } else {
-        Style::new()
-    }
+    if color { Style::new().effects(Effects::BOLD) } else { Style::new() }
 }
 
 /// Green works, yellow waits for somebody, dim is over.

@@ -75,30 +75,18 @@ pub(in crate::output) fn line(
     }
     row.show(Known(lifetime(life)));
     row.right(life_width(style));
-    cells::shown(
-        &mut row,
-        life.counters.map(|counters| Size(counters.tx_bytes)),
-    );
+    cells::shown(&mut row, life.counters.map(|counters| Size(counters.tx_bytes)));
     row.right(5);
-    cells::shown(
-        &mut row,
-        life.counters.map(|counters| Size(counters.rx_bytes)),
-    );
+    cells::shown(&mut row, life.counters.map(|counters| Size(counters.rx_bytes)));
     row.right(5);
     if style.wide {
         cells::optional(&mut row, life.counters.map(|counters| counters.retransmits));
         row.right(5);
         let srtt_us = life.counters.and_then(|counters| counters.srtt_us);
-        cells::shown(
-            &mut row,
-            srtt_us.map(|us| Nanoseconds(u64::from(us) * 1_000)),
-        );
+        cells::shown(&mut row, srtt_us.map(|us| Nanoseconds(u64::from(us) * 1_000)));
         row.right(6);
     }
-    row.painted(
-        color::of_end(style.color, life.end),
-        life.end.name().unwrap_or("-"),
-    );
+    row.painted(color::of_end(style.color, life.end), life.end.name().unwrap_or("-"));
     if style.wide {
         row.left(13);
         cells::optional(&mut row, life.identity.netns);

@@ -19,10 +19,8 @@ use crate::{
 
 /// Writes the names of the columns and one line per socket.
 pub(in crate::output) fn list(out: &mut BytesMut, style: &Style, list: &[ListedSocket]) {
-    let columns: Vec<&Column> = COLUMNS
-        .iter()
-        .filter(|column| style.wide || !column.wide)
-        .collect();
+    let columns: Vec<&Column> =
+        COLUMNS.iter().filter(|column| style.wide || !column.wide).collect();
     let lines: Vec<Vec<String>> = list
         .iter()
         .map(|listed| columns.iter().map(|column| (column.cell)(listed)).collect())
@@ -78,26 +76,15 @@ impl Column {
 const STATE: &str = "STATE";
 
 const fn left(name: &'static str, cell: fn(&ListedSocket) -> String) -> Column {
-    Column {
-        name,
-        right: false,
-        wide: false,
-        cell,
-    }
+    Column { name, right: false, wide: false, cell }
 }
 
 const fn right(name: &'static str, cell: fn(&ListedSocket) -> String) -> Column {
-    Column {
-        right: true,
-        ..left(name, cell)
-    }
+    Column { right: true, ..left(name, cell) }
 }
 
 const fn wide(name: &'static str, cell: fn(&ListedSocket) -> String) -> Column {
-    Column {
-        wide: true,
-        ..left(name, cell)
-    }
+    Column { wide: true, ..left(name, cell) }
 }
 
 const COLUMNS: [Column; 9] = [
@@ -113,10 +100,8 @@ const COLUMNS: [Column; 9] = [
 ];
 
 fn local(socket: &Socket) -> String {
-    let local = Endpoint {
-        addr: addresses::local_of_listed(socket),
-        port: socket.tuple.local.port,
-    };
+    let local =
+        Endpoint { addr: addresses::local_of_listed(socket), port: socket.tuple.local.port };
     End(&local).to_string()
 }
 
@@ -134,12 +119,7 @@ fn timer(socket: &Socket) -> String {
         Some(timer) if timer.kind == TimerKind::Off => "off".to_owned(),
         Some(timer) => {
             let left = timer.expires.since(socket.at).unwrap_or(0);
-            format!(
-                "{},{},{}",
-                timer.kind.name(),
-                Nanoseconds(left),
-                timer.retransmits
-            )
+            format!("{},{},{}", timer.kind.name(), Nanoseconds(left), timer.retransmits)
         }
     }
 }

@@ -75,14 +75,8 @@ pub(in crate::output::golden) fn lives() -> Vec<Finished> {
             end: End::Because(Reason::Timeout),
             ..life()
         },
-        Finished {
-            identity: identity(v4mapped()),
-            ..life()
-        },
-        Finished {
-            owner: Owner::Task(hostile()),
-            ..life()
-        },
+        Finished { identity: identity(v4mapped()), ..life() },
+        Finished { owner: Owner::Task(hostile()), ..life() },
         Finished {
             closed: Timestamp(u64::MAX),
             states: [Some(u64::MAX); 8],

@@ -16,52 +16,31 @@ pub(in crate::output::golden) fn at(us: u64) -> Timestamp {
 }
 
 pub(in crate::output::golden) fn process(pid: u32, name: &str) -> Process {
-    Process {
-        pid,
-        comm: name.into(),
-    }
+    Process { pid, comm: name.into() }
 }
 
 /// A name made to take over a terminal.
 pub(in crate::output::golden) fn hostile() -> Process {
     let mut comm = [0; 16];
     comm[..14].copy_from_slice(b"\x1b[31m,\"\xff\n\xe2\x80\xaea\\");
-    Process {
-        pid: 666,
-        comm: Comm(comm),
-    }
+    Process { pid: 666, comm: Comm(comm) }
 }
 
 pub(in crate::output::golden) fn tuple(local: &str, remote: &str) -> Tuple {
     let end = |text: &str| {
         let addr: std::net::SocketAddr = text.parse().expect("an address with a port");
-        Endpoint {
-            addr: Some(addr.ip()),
-            port: Some(addr.port()),
-        }
+        Endpoint { addr: Some(addr.ip()), port: Some(addr.port()) }
     };
-    Tuple {
-        local: end(local),
-        remote: end(remote),
-        v4mapped: false,
-        ipv6: local.starts_with('['),
-    }
+    Tuple { local: end(local), remote: end(remote), v4mapped: false, ipv6: local.starts_with('[') }
 }
 
 pub(in crate::output::golden) fn v4mapped() -> Tuple {
-    Tuple {
-        v4mapped: true,
-        ipv6: true,
-        ..tuple("10.0.0.5:443", "10.0.0.9:51234")
-    }
+    Tuple { v4mapped: true, ipv6: true, ..tuple("10.0.0.5:443", "10.0.0.9:51234") }
 }
 
 pub(in crate::output::golden) fn identity(tuple: Tuple) -> Identity {
     Identity {
-        id: ConnectionId {
-            first_seen: at(500),
-            socket: 0xffff_8881_02db_3780,
-        },
+        id: ConnectionId { first_seen: at(500), socket: 0xffff_8881_02db_3780 },
         tuple,
         netns: Some(4_026_531_840),
         cookie: Some(77),

@@ -27,20 +27,13 @@ pub(in crate::output::golden) fn listed() -> ListedSocket {
             kernel: Some(false),
             recv_q: 1,
             send_q: 0,
-            timer: Some(Timer {
-                kind: TimerKind::Off,
-                expires: Timestamp(0),
-                retransmits: 0,
-            }),
+            timer: Some(Timer { kind: TimerKind::Off, expires: Timestamp(0), retransmits: 0 }),
             last_ack: None,
             last_data: None,
             cgroup: None,
         },
         age: Dwell::Exact(125_000_000_000),
-        owners: vec![SocketOwner {
-            process: process(812, "nginx"),
-            fds: vec![9, 10],
-        }],
+        owners: vec![SocketOwner { process: process(812, "nginx"), fds: vec![9, 10] }],
     }
 }
 
@@ -54,10 +47,7 @@ fn listener(addr: Option<Ipv4Addr>, ipv6: bool) -> ListedSocket {
     listed_as(|listed| {
         listed.socket.state = TcpState::Listen;
         listed.socket.tuple = Tuple {
-            local: Endpoint {
-                addr: addr.map(IpAddr::V4),
-                port: Some(22),
-            },
+            local: Endpoint { addr: addr.map(IpAddr::V4), port: Some(22) },
             ipv6,
             ..Tuple::default()
         };
@@ -65,26 +55,14 @@ fn listener(addr: Option<Ipv4Addr>, ipv6: bool) -> ListedSocket {
         listed.socket.send_q = 4096;
         listed.age = Dwell::AtLeast(5_000_000);
         listed.owners = vec![
-            SocketOwner {
-                process: process(1, "systemd"),
-                fds: vec![40],
-            },
-            SocketOwner {
-                process: process(700, "sshd"),
-                fds: vec![3],
-            },
+            SocketOwner { process: process(1, "systemd"), fds: vec![40] },
+            SocketOwner { process: process(700, "sshd"), fds: vec![3] },
         ];
     })
 }
 
 pub(in crate::output::golden) fn list() -> Vec<ListedSocket> {
-    let timer = |kind, us, retransmits| {
-        Some(Timer {
-            kind,
-            expires: at(us),
-            retransmits,
-        })
-    };
+    let timer = |kind, us, retransmits| Some(Timer { kind, expires: at(us), retransmits });
     vec![
         listener(Some(Ipv4Addr::LOCALHOST), false),
         listener(None, false),
@@ -103,11 +81,8 @@ pub(in crate::output::golden) fn list() -> Vec<ListedSocket> {
             listed.socket.inode = None;
             listed.socket.kernel = None;
             // It is due: it lies in the past.
-            listed.socket.timer = Some(Timer {
-                kind: TimerKind::Timewait,
-                expires: Timestamp(1),
-                retransmits: 0,
-            });
+            listed.socket.timer =
+                Some(Timer { kind: TimerKind::Timewait, expires: Timestamp(1), retransmits: 0 });
             listed.age = Dwell::Exact(59_900_000_000);
             listed.owners.clear();
         }),
@@ -124,10 +99,7 @@ pub(in crate::output::golden) fn list() -> Vec<ListedSocket> {
             listed.socket.cookie = None;
             listed.socket.timer = None;
             listed.age = Dwell::Unknown;
-            listed.owners = vec![SocketOwner {
-                process: hostile(),
-                fds: vec![4_294_967_295],
-            }];
+            listed.owners = vec![SocketOwner { process: hostile(), fds: vec![4_294_967_295] }];
         }),
     ]
 }

@@ -24,12 +24,8 @@ pub(in crate::output::golden) fn moved() -> Moved {
 
 /// A line of which nothing is known.
 pub(in crate::output::golden) fn moved_unknown() -> Moved {
-    let identity = Identity {
-        netns: None,
-        cookie: None,
-        skaddr: None,
-        ..identity(Tuple::default())
-    };
+    let identity =
+        Identity { netns: None, cookie: None, skaddr: None, ..identity(Tuple::default()) };
     Moved {
         identity,
         from: TcpState::Close,
@@ -90,31 +86,14 @@ pub(in crate::output::golden) fn moves() -> Vec<Moved> {
             ..moved()
         },
         moved_unknown(),
+        Moved { identity: identity(tuple("[2001:db8::1]:443", ipv6)), ..moved() },
+        Moved { identity: identity(v4mapped()), ..moved() },
+        Moved { owner: Owner::Task(hostile()), on_cpu: Some(hostile()), ..moved() },
         Moved {
-            identity: identity(tuple("[2001:db8::1]:443", ipv6)),
-            ..moved()
-        },
-        Moved {
-            identity: identity(v4mapped()),
-            ..moved()
-        },
-        Moved {
-            owner: Owner::Task(hostile()),
-            on_cpu: Some(hostile()),
-            ..moved()
-        },
-        Moved {
-            identity: Identity {
-                kernel: true,
-                ..moved().identity
-            },
+            identity: Identity { kernel: true, ..moved().identity },
             owner: Owner::Nobody,
             ..moved()
         },
-        Moved {
-            at: Timestamp(u64::MAX),
-            dwell: Dwell::AtLeast(u64::MAX),
-            ..moved()
-        },
+        Moved { at: Timestamp(u64::MAX), dwell: Dwell::AtLeast(u64::MAX), ..moved() },
     ]
 }

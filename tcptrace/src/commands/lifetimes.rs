@@ -1,0 +1,43 @@
+//! `lifetimes`: one line per finished connection.
+
+use std::{
+    io::{self, IsTerminal as _},
+    process::ExitCode,
+};
+
+use anyhow::Result;
+use bytes::BytesMut;
+
+use super::tracing::{self, Lines, Trace};
+use crate::{
+    cli::LifetimesArgs, model::change::Change, output::connections::Connections, time::ClockSample,
+};
+
+/// Runs the command.
+///
+/// # Errors
+/// If this machine does not allow tracing, or stdout fails.
+pub fn run(args: &LifetimesArgs, log_programs: bool) -> Result<ExitCode> {
+    let style = args.lines.style(io::stdout().is_terminal());
+    let trace = Trace {
+        filter: tracing::filter(&args.filter)?,
+        style,
+        duration: args.span.duration,
+        raw: false,
+        log_programs,
+    };
+    tracing::run(&trace, |times| Connections::new(style, times))
+}
+
+impl Lines for Connections {
+    fn header(&self, out: &mut BytesMut) {
+        self.header(out);
+    }
+
+    fn change(&mut self, change: &Change, clock: &ClockSample, out: &mut BytesMut) {
+        if let Change::Finished(finished) = change {
+            self.set_clock(*clock);
+            self.line(out, finished);
+        }
+    }
+}

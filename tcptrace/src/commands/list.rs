@@ -1,0 +1,50 @@
+//! `list`: every TCP socket now, with age and owner.
+
+use std::{
+    io::{self, IsTerminal as _},
+    process::ExitCode,
+};
+
+use anyhow::{Context as _, Result};
+use bytes::BytesMut;
+use tokio::runtime;
+
+use super::tracing;
+use crate::{
+    cli::ListArgs,
+    kernel::{KernelSource, SourceOptions},
+    live,
+    model::socket_list::socket_list,
+    output::sockets::sockets,
+};
+
+/// Runs the command.
+///
+/// # Errors
+/// If this machine does not allow looking, or stdout fails.
+pub fn run(args: &ListArgs) -> Result<ExitCode> {
+    let filter = tracing::filter(&args.filter)?;
+    let runtime = runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.context("cannot start the event loop")?;
+    // The ring buffer wants a running event loop, although nothing is read from it here.
+    let mut source = {
+        let _guard = runtime.enter();
+        KernelSource::start(&SourceOptions { ring_bytes: 4096, ..SourceOptions::default() })?
+    };
+    let wanted = filter.netns.map(|netns| vec![netns]);
+    let dump = source.dump(wanted.as_deref());
+    let holders = source.holders()?;
+    let mut list = socket_list(&dump.sockets, &holders);
+    list.retain(|listed| filter.wants(listed));
+    let mut out = BytesMut::new();
+    sockets(&mut out, &args.output.style(io::stdout().is_terminal()), &list);
+    live::write_out(&mut out)?;
+    if let Some((inode, problem)) = dump.failed.first() {
+        log::warn!(
+            "{} network namespaces could not be looked into (first: {inode}, {problem})",
+            dump.failed.len()
+        );
+        return Ok(ExitCode::from(3));
+    }
+    Ok(ExitCode::SUCCESS)
+}
