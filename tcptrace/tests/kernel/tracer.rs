@@ -5,6 +5,7 @@
 //! each.
 
 use std::{
+    cell::Cell,
     collections::HashMap,
     io::{BufRead as _, BufReader},
     process::{Child, Command, Stdio},
@@ -184,17 +185,17 @@ impl Tracer {
     /// before, on the same socket or by the same process, was printed before.
     pub(crate) fn fence(&self, netns: &Namespace) -> Result<()> {
         let port = NEXT_FENCE.fetch_add(1, Ordering::Relaxed);
-        netns.refuse(port)?;
         let is_end = |line: &Arc<str>| {
             Line::parse(line).is_ok_and(|line| {
                 line.is_fence() && line.remote.1 == Some(port) && line.to == "CLOSE"
             })
         };
+        // No line is looked at twice: there may be very many.
+        let looked_at = Cell::new(self.feed.lock().count(netns.inode()));
+        netns.refuse(port)?;
         let came = self.wait(LATENCY, |lines| {
-            lines
-                .transitions
-                .get(&netns.inode())
-                .is_some_and(|lines| lines.iter().rev().take(8).any(is_end))
+            let lines = lines.transitions.get(&netns.inode()).map_or(&[][..], Vec::as_slice);
+            lines[looked_at.replace(lines.len())..].iter().any(is_end)
         })?;
         ensure!(
             came,
