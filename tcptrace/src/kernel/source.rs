@@ -91,6 +91,8 @@ pub struct KernelSource {
     lost_ring: u64,
     lost_recursion: u64,
     jiffy_ns: u64,
+    /// The only network namespace that is traced, if it is not all of them.
+    netns: Option<u32>,
 }
 
 impl KernelSource {
@@ -123,6 +125,7 @@ impl KernelSource {
             lost_ring: 0,
             lost_recursion: 0,
             jiffy_ns: clock::jiffy_ns(),
+            netns: options.netns,
         })
     }
 
@@ -214,12 +217,13 @@ impl KernelSource {
         line.trim().parse().ok()
     }
 
-    /// Walks the existing sockets of these namespaces, or of all there are.
+    /// Walks the existing sockets of these namespaces, or of all that are traced.
     pub fn dump(&mut self, wanted: Option<&[u32]>) -> Dump {
         let mut namespaces = namespaces::all();
-        if let Some(wanted) = wanted {
-            namespaces.retain(|inode, _| wanted.contains(inode));
-        }
+        namespaces.retain(|inode, _| {
+            self.netns.is_none_or(|netns| netns == *inode)
+                && wanted.is_none_or(|wanted| wanted.contains(inode))
+        });
         let started = clock::now();
         let mut dump = Dump::default();
         let mut covered = Vec::new();
