@@ -12,7 +12,7 @@ use std::{
 use anyhow::{Context as _, Result};
 use aya::{
     maps::{MapData, RingBuf},
-    programs::BtfTracePoint,
+    programs::{BtfTracePoint, TracePoint},
 };
 use aya_log::EbpfLogger;
 use tcptrace_common::{record::SocketRecord, symbols};
@@ -206,12 +206,18 @@ impl KernelSource {
             .collect()
     }
 
-    /// How often the program did not run because it was already running on that CPU (counted since
-    /// 5.12; `None` where the kernel does not tell).
+    /// How often the program did not run because it, or for the classic tracepoint any other, was
+    /// already running on that CPU (counted since 5.12 and 6.12; `None` where the kernel does not
+    /// tell).
     fn recursion_misses(&self) -> Option<u64> {
-        let program = self.programs.ebpf.program(symbols::SET_STATE_BTF)?;
-        let program: &BtfTracePoint = program.try_into().ok()?;
-        let fd = program.fd().ok()?.as_fd().as_raw_fd();
+        let program = |name| self.programs.ebpf.program(name);
+        let fd = match self.programs.mode {
+            Mode::Btf => <&BtfTracePoint>::try_from(program(symbols::SET_STATE_BTF)?).ok()?.fd(),
+            Mode::Classic => {
+                <&TracePoint>::try_from(program(symbols::SET_STATE_CLASSIC)?).ok()?.fd()
+            }
+        };
+        let fd = fd.ok()?.as_fd().as_raw_fd();
         let info = fs::read_to_string(format!("/proc/self/fdinfo/{fd}")).ok()?;
         let line = info.lines().find_map(|line| line.strip_prefix("recursion_misses:"))?;
         line.trim().parse().ok()
