@@ -59,8 +59,7 @@ struct Copy(PathBuf);
 
 impl Copy {
     fn new(name: &str) -> Self {
-        let folder =
-            std::env::temp_dir().join(format!("tcptrace-{name}-{}", std::process::id()));
+        let folder = std::env::temp_dir().join(format!("tcptrace-{name}-{}", std::process::id()));
         fs::create_dir(&folder).expect("a new folder");
         fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).expect("our folder");
         fs::copy(PROGRAM, folder.join("tcptrace")).expect("room for a copy");
