@@ -47,6 +47,9 @@ impl Namespace {
         OURS.write().unwrap_or_else(PoisonError::into_inner).insert(inode);
         let netns = Self { file: Box::leak(Box::new(file)), inode };
         netns.set_link("lo", "up")?;
+        // A delayed ACK is sent by a timer, whose softirq may interrupt a tracing program on its CPU.
+        // The kernel then does not run the program again, and the transition is lost.
+        netns.ip("route replace local 127.0.0.0/8 dev lo table local src 127.0.0.1 quickack 1")?;
         Ok(netns)
     }
 
@@ -104,18 +107,21 @@ impl Namespace {
 
     /// Sets a link `up` or `down`.
     pub(crate) fn set_link(&self, name: &str, to: &str) -> Result<()> {
-        self.run(&words(&format!("ip link set {name} {to}"))).map(drop)
+        self.ip(&format!("link set {name} {to}"))
+    }
+
+    fn ip(&self, arguments: &str) -> Result<()> {
+        self.run(&words(&format!("ip {arguments}"))).map(drop)
     }
 
     /// Joins two namespaces: 10.0.0.1 is here, 10.0.0.2 there.
     pub(crate) fn join(&self, other: &Self) -> Result<()> {
-        let here = |text: &str| self.run(&words(text));
-        let there = |text: &str| other.run(&words(text));
-        here(&format!("ip link add veth0 type veth peer name veth0 netns {}", other.path()))?;
-        here("ip address add 10.0.0.1/24 dev veth0")?;
-        there("ip address add 10.0.0.2/24 dev veth0")?;
-        here("ip link set veth0 up")?;
-        there("ip link set veth0 up")?;
+        self.ip(&format!("link add veth0 type veth peer name veth0 netns {}", other.path()))?;
+        for (netns, address) in [(self, "10.0.0.1"), (other, "10.0.0.2")] {
+            netns.ip(&format!("address add {address}/24 dev veth0 noprefixroute"))?;
+            netns.set_link("veth0", "up")?;
+            netns.ip(&format!("route add 10.0.0.0/24 dev veth0 src {address} quickack 1"))?;
+        }
         Ok(())
     }
 

@@ -33,7 +33,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const LATENCY: Duration = Duration::from_secs(60);
 
 static SHARED: OnceLock<Result<Tracer, String>> = OnceLock::new();
-static NEXT_FENCE: AtomicU16 = AtomicU16::new(1);
+/// Below the ports that the kernel chooses, and none that a scenario listens on.
+static NEXT_FENCE: AtomicU16 = AtomicU16::new(10_000);
 
 /// The tracer that all scenarios share; the first one starts it.
 pub(crate) fn shared() -> Result<&'static Tracer> {
