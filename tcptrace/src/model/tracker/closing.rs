@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use tcptrace_common::tcp_state::TcpState;
 
-use super::{Held, Tracker};
+use super::{Tracker, held::Held};
 use crate::{
     event::{Hook, HookKind, Transition},
     model::{
-        change::{Change, Dwell, End, Evidence, Moved, Reason},
+        change::{Change, Dwell, End, Evidence, Identity, Moved, Owner, Reason},
         classify::{Outcome, classify_close, may_have_sent_reset},
         connection::{Connection, Since},
         minisocks::Minisock,
@@ -29,13 +29,16 @@ impl Tracker {
         changes: &mut Vec<Change>,
     ) {
         let fields = transition.socket.as_ref();
+        if moved.owner == Owner::Nobody {
+            connection.owner = Owner::Nobody;
+        }
         match classify_close(transition.from, fields) {
             Outcome::TimeWait => {
                 moved.to = TcpState::TimeWait;
                 moved.evidence = Evidence::Classified;
                 changes.push(Change::Moved(moved));
                 connection.enter(TcpState::TimeWait, Since::Exact(transition.at), moved.dwell);
-                self.finish(&connection, &moved, End::TimeWait, transition, changes);
+                self.sum_up(&connection, &moved, End::TimeWait, transition, changes);
                 self.add_minisock(connection, transition, TIME_WAIT, changes);
             }
             Outcome::OrphanFinWait2 => {
@@ -47,12 +50,18 @@ impl Tracker {
                 if reason == Some(Reason::ResetByPeer) && connection.reset_received {
                     moved.evidence = Evidence::Confirmed;
                 }
-                let held = Held { moved, connection, transition: *transition };
-                if self.options.reset_hook && may_have_sent_reset(transition.from, fields) {
-                    self.held.push(held);
-                } else {
-                    self.tell_end(held, changes);
+                let ambiguous = may_have_sent_reset(transition.from, fields);
+                if ambiguous && !self.options.reset_hook {
+                    moved.reason = None;
+                    moved.evidence = Evidence::Event;
                 }
+                let held = Held { moved, connection, transition: *transition };
+                let told = if ambiguous && self.options.reset_hook {
+                    self.held.push(held)
+                } else {
+                    Some(held)
+                };
+                told.into_iter().for_each(|held| self.tell_end(held, changes));
             }
         }
     }
@@ -63,20 +72,20 @@ impl Tracker {
         changes.push(Change::Moved(moved));
         connection.enter(TcpState::Close, Since::Exact(moved.at), moved.dwell);
         let end = match (moved.from, moved.reason) {
-            (TcpState::LastAck, None | Some(Reason::Fin)) => End::LastAck,
+            (TcpState::LastAck, Some(Reason::Fin)) => End::LastAck,
             (_, Some(reason)) => End::Because(reason),
             (_, None) => End::Unknown,
         };
         if moved.from != TcpState::Listen {
-            self.finish(&connection, &moved, end, &transition, changes);
+            self.sum_up(&connection, &moved, end, &transition, changes);
         }
         let open = transition.socket.is_some_and(|fields| !fields.dead && !fields.kernel);
-        if open && self.options.destroy_hook && !self.sockets.contains_key(&transition.skaddr) {
+        if open && self.options.destroy_hook {
             self.keep(transition.skaddr, connection, changes);
         }
     }
 
-    fn finish(
+    fn sum_up(
         &mut self,
         connection: &Connection,
         moved: &Moved,
@@ -101,14 +110,22 @@ impl Tracker {
         lifetime: Duration,
         changes: &mut Vec<Change>,
     ) {
+        let Identity { tuple, netns, cookie, .. } = connection.identity;
+        let mut deadline = transition.at + lifetime;
+        // The kernel makes the minisock just before the event (`tcp_time_wait`, 5.10 to 7.2), so
+        // that a dump may have shown it already.
+        let shown = self.minisocks.at(netns, &tuple).map(|shown| shown.connection.identity.cookie);
+        if cookie.is_some()
+            && shown == Some(cookie)
+            && let Some(shown) = self.minisocks.remove_at(netns, &tuple)
+        {
+            deadline = shown.deadline;
+        }
         if self.minisocks.len() >= self.options.max_minisocks {
             self.make_room(changes);
         }
-        let replaced = self.minisocks.insert(Minisock {
-            deadline: transition.at + lifetime,
-            counters: transition.counters,
-            connection,
-        });
+        let replaced =
+            self.minisocks.insert(Minisock { deadline, counters: transition.counters, connection });
         if let Some(replaced) = replaced {
             self.end_minisock(replaced, transition.at, Evidence::Confirmed, None, changes);
         }
@@ -175,7 +192,7 @@ impl Tracker {
 
     /// Gives up the minisock that would end first.
     fn make_room(&mut self, changes: &mut Vec<Change>) {
-        if let Some(evicted) = self.minisocks.evict() {
+        if let Some(evicted) = self.minisocks.remove_first() {
             self.summary.evicted += 1;
             changes.push(Change::Forgotten(evicted.connection.identity.id));
         }
@@ -201,10 +218,7 @@ impl Tracker {
     }
 
     fn reset_sent(&mut self, hook: &Hook, changes: &mut Vec<Change>) {
-        let held =
-            self.held.iter().position(|held| held.moved.identity.skaddr == Some(hook.skaddr));
-        if let Some(position) = held {
-            let mut held = self.held.remove(position);
+        if let Some(mut held) = self.held.explained_by(hook) {
             held.moved.reason = Some(Reason::ResetByUs);
             held.moved.evidence = Evidence::Confirmed;
             self.tell_end(held, changes);

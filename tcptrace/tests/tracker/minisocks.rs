@@ -1,0 +1,432 @@
+//! What becomes of a connection after its full socket: TIME_WAIT and the orphan in FIN_WAIT2.
+
+use crate::cases;
+
+cases! {
+    time_wait_ends_by_timer_arithmetic_when_nobody_looks: "
+        A row 5
+        +1s
+        A 5>7 dead done
+        wants
+        +62999ms
+        tick
+        +1ms
+        tick
+        wants
+    " => "
+        A FIN_WAIT2 -> TIME_WAIT 1s at_least classified none
+        A over: ? time_wait ?
+        wants nothing next 60300ms
+        A TIME_WAIT -> CLOSE 60s estimated derived none fin
+        wants nothing next never
+    "
+
+    time_wait_ends_confirmed_when_a_dump_no_longer_has_it: "
+        A row 5
+        +1s
+        A 5>7 dead done
+        +60300ms
+        wants
+        dump 1
+        wants
+    " => "
+        A FIN_WAIT2 -> TIME_WAIT 1s at_least classified none
+        A over: ? time_wait ?
+        wants [1] next 0ns
+        A TIME_WAIT -> CLOSE 60s estimated confirmed none fin
+        wants nothing next never
+    "
+
+    a_time_wait_that_outlasts_its_deadline_is_looked_at_again: "
+        A row 5
+        +1s
+        A 5>7 dead done
+        +60300ms
+        A mini 6 timer=-200ms
+        dump 1
+        wants
+        +300ms
+        wants
+        dump 1
+        wants
+    " => "
+        A FIN_WAIT2 -> TIME_WAIT 1s at_least classified none
+        A over: ? time_wait ?
+        wants nothing next 300ms
+        wants [1] next 0ns
+        A TIME_WAIT -> CLOSE 60300ms estimated confirmed none fin
+        wants nothing next never
+    "
+
+    a_time_wait_that_is_gone_early_ends_without_a_reason: "
+        A row 5
+        +1s
+        A 5>7 dead done
+        +10s
+        dump 1
+    " => "
+        A FIN_WAIT2 -> TIME_WAIT 1s at_least classified none
+        A over: ? time_wait ?
+        A TIME_WAIT -> CLOSE 10s estimated confirmed none
+    "
+
+    a_dump_of_another_namespace_says_nothing_of_a_minisock: "
+        A row 5
+        +1s
+        A 5>7 dead done
+        +10s
+        dump 2,3
+        state
+    " => "
+        A FIN_WAIT2 -> TIME_WAIT 1s at_least classified none
+        A over: ? time_wait ?
+        followed 0 ended 1 uncertain 0 evicted 0 lost 0
+    "
+
+    an_orphan_ends_by_its_own_timer_which_a_dump_told: "
+        A 7>2 own cli inode
+        A 2>1 inode
+        +1s
+        A 1>4 own cli shut=3 inode
+        A 4>5 dead
+        +20us
+        A 5>7 dead
+        wants
+        +1s
+        wants
+        A mini 5 timer=+1s
+        dump 1
+        wants
+        +1300ms
+        wants
+        dump 1
+        state
+    " => "
+        A CLOSE -> SYN_SENT unknown event task cli
+        A SYN_SENT -> ESTABLISHED 0ns exact event opener cli
+        A ESTABLISHED -> FIN_WAIT1 1s exact event task cli
+        A FIN_WAIT1 -> FIN_WAIT2 0ns exact event opener cli
+        wants nothing next 1s
+        wants [1] next 0ns
+        wants nothing next 1s
+        wants [1] next overdue
+        A FIN_WAIT2 -> CLOSE 2000020us estimated confirmed opener cli timeout
+        A over: active timeout 3000020us SYN_SENT=0ns ESTABLISHED=1s FIN_WAIT1=0ns
+        followed 0 ended 1 uncertain 0 evicted 0 lost 0
+    "
+
+    an_orphan_that_nobody_looks_at_is_taken_to_last_the_usual_timeout: "
+        A row 4
+        A 4>5 dead
+        A 5>7 dead
+        +63s
+        tick
+    " => "
+        A FIN_WAIT1 -> FIN_WAIT2 0ns at_least event none
+        A FIN_WAIT2 -> CLOSE 60s estimated derived none timeout
+        A over: ? timeout ?
+    "
+
+    an_orphan_whose_peer_closes_at_last_goes_to_time_wait_when_its_timer_says: "
+        A row 4
+        A 4>5 dead
+        A 5>7 dead
+        +1s
+        A mini 5 timer=+59s
+        dump 1
+        +1s
+        A mini 6 timer=+59800ms
+        dump 1
+        wants
+        +60100ms
+        wants
+        dump 1
+        wants
+    " => "
+        A FIN_WAIT1 -> FIN_WAIT2 0ns at_least event none
+        A FIN_WAIT2 -> TIME_WAIT 1800ms estimated confirmed none
+        A over: ? time_wait ?
+        wants nothing next 60100ms
+        wants [1] next 0ns
+        A TIME_WAIT -> CLOSE 60s estimated confirmed none fin
+        wants nothing next never
+    "
+
+    an_orphan_was_in_fin_wait2_at_least_until_it_was_last_seen_there: "
+        A row 4
+        A 4>5 dead
+        A 5>7 dead
+        +1s
+        A mini 5 timer=+59s
+        dump 1
+        +1s
+        A mini 6 timer=+58996ms
+        dump 1
+    " => "
+        A FIN_WAIT1 -> FIN_WAIT2 0ns at_least event none
+        A FIN_WAIT2 -> TIME_WAIT 1s estimated confirmed none
+        A over: ? time_wait ?
+    "
+
+    a_timeout_above_sixty_keeps_a_full_socket_first_and_a_minisock_for_as_long_again: "
+        A row 4
+        +1s
+        A 4>5 dead
+        +41s
+        A 5>7 dead swapper
+        +1s
+        A mini 5 timer=+40s
+        dump 1
+        +40300ms
+        dump 1
+    " => "
+        A FIN_WAIT1 -> FIN_WAIT2 1s at_least event none
+        A FIN_WAIT2 -> CLOSE 82s estimated confirmed none timeout
+        A over: ? timeout ?
+    "
+
+    data_or_a_reset_for_an_orphan_kills_it_and_the_reset_we_send_tells_when: "
+        A row 4
+        A 4>5 dead
+        A 5>7 dead
+        +10s
+        Q reset-sent cookie=65
+        wants
+    " => "
+        A FIN_WAIT1 -> FIN_WAIT2 0ns at_least event none
+        A FIN_WAIT2 -> CLOSE 10s exact confirmed none reset_by_us
+        A over: ? reset_by_us ? FIN_WAIT2=10s
+        wants nothing next never
+    "
+
+    a_reset_that_time_wait_answers_ends_nothing: "
+        A row 5
+        A 5>7 dead done
+        +10s
+        A reset-sent
+        wants
+    " => "
+        A FIN_WAIT2 -> TIME_WAIT 0ns at_least classified none
+        A over: ? time_wait ?
+        wants nothing next 50300ms
+    "
+
+    addresses_used_again_by_an_accepted_connection_prove_that_time_wait_is_over: "
+        Q row 5
+        Q 5>7 dead done
+        +10s
+        R 10>3 lo=10.0.0.2/80 re=10.0.0.1/4000
+    " => "
+        Q FIN_WAIT2 -> TIME_WAIT 0ns at_least classified none
+        Q over: ? time_wait ?
+        Q TIME_WAIT -> CLOSE 10s estimated confirmed none
+        R LISTEN -> SYN_RECV unknown event none
+    "
+
+    addresses_known_only_with_the_second_event_prove_it_then: "
+        Q row 5
+        Q 5>7 dead done
+        +10s
+        R 10>3 lo=-/80 re=-/-
+        +10us
+        R 3>1 lo=10.0.0.2/80 re=10.0.0.1/4000
+    " => "
+        Q FIN_WAIT2 -> TIME_WAIT 0ns at_least classified none
+        Q over: ? time_wait ?
+        R LISTEN -> SYN_RECV unknown event none
+        Q TIME_WAIT -> CLOSE 10000010us estimated confirmed none
+        R SYN_RECV -> ESTABLISHED 10us exact event none
+    "
+
+    a_mapped_socket_and_an_ipv4_socket_share_their_addresses: "
+        Q row 5 v4mapped
+        Q 5>7 dead done v4mapped
+        +10s
+        R 10>3 lo=10.0.0.2/80 re=10.0.0.1/4000
+    " => "
+        Q FIN_WAIT2 -> TIME_WAIT 0ns at_least classified none
+        Q over: ? time_wait ?
+        Q TIME_WAIT -> CLOSE 10s estimated confirmed none
+        R LISTEN -> SYN_RECV unknown event none
+    "
+
+    the_same_addresses_in_another_namespace_prove_nothing: "
+        Q row 5
+        Q 5>7 dead done
+        +10s
+        R 10>3 lo=10.0.0.2/80 re=10.0.0.1/4000 ns=2
+        wants
+    " => "
+        Q FIN_WAIT2 -> TIME_WAIT 0ns at_least classified none
+        Q over: ? time_wait ?
+        R LISTEN -> SYN_RECV unknown event none
+        wants nothing next 50300ms
+    "
+
+    a_bound_port_still_in_time_wait_is_proven_free_only_when_a_syn_went_out: "
+        A row 5
+        A 5>7 dead done
+        +10s
+        B 7>2 own cli inode lo=10.0.0.1/4000
+        +5us
+        B 2>7 own cli inode lo=10.0.0.1/4000
+        +1s
+        B 7>2 own cli inode lo=10.0.0.1/4000
+        +1ms
+        B 2>1 inode lo=10.0.0.1/4000
+    " => "
+        A FIN_WAIT2 -> TIME_WAIT 0ns at_least classified none
+        A over: ? time_wait ?
+        B CLOSE -> SYN_SENT unknown event task cli
+        B SYN_SENT -> CLOSE 5us exact event task cli local
+        B over: active local 5us SYN_SENT=5us
+        B2 CLOSE -> SYN_SENT 1s exact event task cli
+        A TIME_WAIT -> CLOSE 11001005us estimated confirmed none
+        B2 SYN_SENT -> ESTABLISHED 1ms exact event opener cli
+    "
+
+    a_refusal_proves_that_a_syn_went_out: "
+        A row 5
+        A 5>7 dead done
+        +10s
+        B 7>2 own cli inode lo=10.0.0.1/4000
+        B 2>7 err=111 inode lo=10.0.0.1/4000
+    " => "
+        A FIN_WAIT2 -> TIME_WAIT 0ns at_least classified none
+        A over: ? time_wait ?
+        B CLOSE -> SYN_SENT unknown event task cli
+        A TIME_WAIT -> CLOSE 10s estimated confirmed none
+        B SYN_SENT -> CLOSE 0ns exact event opener cli refused
+        B over: active refused 0ns SYN_SENT=0ns
+    "
+
+    a_minisock_seen_in_a_dump_just_before_its_event_is_the_same: "
+        A row 5
+        +1s
+        A mini 6 timer=+60s
+        +20us
+        A 5>7 dead done
+        dump 1 began=-1ms
+        +60300ms
+        dump 1
+        state
+    " => "
+        A FIN_WAIT2 -> TIME_WAIT 1000020us at_least classified none
+        A over: ? time_wait ?
+        A TIME_WAIT -> CLOSE 59999980us estimated confirmed none fin
+        followed 0 ended 1 uncertain 0 evicted 0 lost 0
+    "
+
+    an_orphan_seen_in_a_dump_just_before_its_event_is_the_same: "
+        A row 4
+        A 4>5 dead
+        A mini 5 timer=+2s
+        +20us
+        A 5>7 dead
+        +2300ms
+        dump 1
+        state
+    " => "
+        A FIN_WAIT1 -> FIN_WAIT2 0ns at_least event none
+        A FIN_WAIT2 -> CLOSE 2s estimated confirmed none timeout
+        A over: ? timeout ?
+        followed 0 ended 1 uncertain 0 evicted 0 lost 0
+    "
+
+    minisocks_from_before_the_trace_are_followed_to_their_end: "
+        A mini 6 timer=+20s
+        B mini 5 timer=+30s
+        dump 1
+        wants
+        +1s
+        A mini 6 timer=+19s
+        B mini 5 timer=+29s
+        dump 1
+        +22s
+        tick
+        +10s
+        tick
+        wants
+        state
+    " => "
+        wants nothing next 1s
+        A TIME_WAIT -> CLOSE 60s estimated derived - fin
+        B FIN_WAIT2 -> CLOSE 30s at_least derived - timeout
+        B over: ? timeout ?
+        wants nothing next never
+        followed 0 ended 1 uncertain 0 evicted 0 lost 0
+    "
+
+    a_timer_that_is_overdue_does_not_end_a_minisock_before_it_was_seen: "
+        A mini 5 timer=-5s
+        +4s
+        tick
+    " => "
+        A FIN_WAIT2 -> CLOSE 0ns at_least derived - timeout
+        A over: ? timeout ?
+    "
+
+    when_all_minisocks_are_taken_the_one_that_ends_first_is_given_up: "
+        option minisocks=2
+        A row 5
+        B row 5
+        C row 5
+        A 5>7 dead done
+        +1s
+        B 5>7 dead done
+        +1s
+        C 5>7 dead done
+        state
+        +63s
+        tick
+        wants
+    " => "
+        A FIN_WAIT2 -> TIME_WAIT 0ns at_least classified none
+        A over: ? time_wait ?
+        B FIN_WAIT2 -> TIME_WAIT 1s at_least classified none
+        B over: ? time_wait ?
+        C FIN_WAIT2 -> TIME_WAIT 2s at_least classified none
+        C over: ? time_wait ?
+        A forgotten
+        followed 0 ended 3 uncertain 0 evicted 1 lost 0
+        B TIME_WAIT -> CLOSE 60s estimated derived none fin
+        C TIME_WAIT -> CLOSE 60s estimated derived none fin
+        wants nothing next never
+    "
+
+    a_namespace_that_cannot_be_dumped_is_not_asked_for_without_pause: "
+        A row 5
+        A 5>7 dead done
+        +60300ms
+        wants
+        dump -
+        wants
+        +3s
+        tick
+        wants
+    " => "
+        A FIN_WAIT2 -> TIME_WAIT 0ns at_least classified none
+        A over: ? time_wait ?
+        wants [1] next 0ns
+        wants nothing next 1s
+        A TIME_WAIT -> CLOSE 60s estimated derived none fin
+        wants nothing next never
+    "
+
+    lines_that_became_due_come_in_the_order_of_their_time: "
+        A row 5
+        A 5>7 dead done
+        +60s
+        B row 4
+        +2970ms
+        B 4>7 dead err=104
+        +10s
+        tick
+    " => "
+        A FIN_WAIT2 -> TIME_WAIT 0ns at_least classified none
+        A over: ? time_wait ?
+        A TIME_WAIT -> CLOSE 60s estimated derived none fin
+        B FIN_WAIT1 -> CLOSE 2970ms at_least event none reset_by_peer
+        B over: ? reset_by_peer ?
+    "
+}
