@@ -107,7 +107,10 @@ impl Tracker {
                 self.advance_to(socket.at, changes);
                 self.socket(socket, changes);
             }
-            Event::DumpEnd(end) => self.dump_end(end, changes),
+            Event::DumpEnd(end) => {
+                self.advance_to(end.started, changes);
+                self.dump_end(end, changes);
+            }
             Event::Holder(holder) => self.holder(holder),
             Event::Lost(lost) => {
                 self.summary.lost.count(lost);

@@ -119,7 +119,7 @@ impl Tracker {
             && shown == Some(cookie)
             && let Some(shown) = self.minisocks.remove_at(netns, &tuple)
         {
-            deadline = shown.deadline;
+            deadline = shown.deadline.max(transition.at);
         }
         if self.minisocks.len() >= self.options.max_minisocks {
             self.make_room(changes);

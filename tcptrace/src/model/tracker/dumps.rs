@@ -172,7 +172,11 @@ impl Tracker {
         // A timer that is overdue has not fired yet.
         let expires = socket.timer.map(|timer| timer.expires.max(socket.at));
         let netns = Some(socket.netns);
-        if let Some(minisock) = self.minisocks.at(netns, &socket.tuple)
+        let known = self.minisocks.at(netns, &socket.tuple);
+        if known.is_some_and(|known| socket.at < known.connection.last_seen) {
+            return;
+        }
+        if let Some(minisock) = known
             && minisock.connection.may_be(socket.cookie, &socket.tuple)
         {
             let id = minisock.connection.identity.id;
@@ -181,8 +185,8 @@ impl Tracker {
                 self.orphan_got_its_fin(socket, changes);
             }
             self.minisocks.update(id, |minisock| {
-                minisock.connection.last_seen = minisock.connection.last_seen.max(socket.at);
-                minisock.deadline = expires.unwrap_or(minisock.deadline);
+                minisock.connection.last_seen = socket.at;
+                minisock.deadline = expires.unwrap_or(minisock.deadline).max(socket.at);
             });
             return;
         }
@@ -237,7 +241,10 @@ impl Tracker {
             counters,
             None,
         ))));
-        self.minisocks.update(connection.identity.id, |minisock| minisock.connection = connection);
+        self.minisocks.update(connection.identity.id, |minisock| {
+            minisock.connection = connection;
+            minisock.deadline = began + TIME_WAIT;
+        });
     }
 
     pub(super) fn dump_end(&mut self, end: &DumpEnd, changes: &mut Vec<Change>) {
