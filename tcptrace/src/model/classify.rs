@@ -6,7 +6,10 @@
 
 use tcptrace_common::tcp_state::TcpState;
 
-use crate::{event::SocketFields, model::change::Reason};
+use crate::{
+    event::{Process, SocketFields, Transition},
+    model::change::Reason,
+};
 
 /// What became of a connection whose full socket goes to CLOSE.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,8 +86,12 @@ pub fn may_have_sent_reset(from: TcpState, fields: Option<&SocketFields>) -> boo
         && fields.is_some_and(|fields| fields.dead && fields.err == ECONNRESET)
 }
 
-/// Whether the task in the event is whoever destroyed the socket (`ss -K`), not its owner.
+/// The task in the event, if it is a user of the socket: it owned the lock, and neither is the
+/// socket the kernel's own nor is the task whoever destroys it (`ss -K`).
 #[must_use]
-pub fn is_destroyed_by_stranger(to: TcpState, fields: &SocketFields) -> bool {
-    to == TcpState::Close && fields.err == ECONNABORTED
+pub fn owning_task(transition: &Transition) -> Option<Process> {
+    let fields = transition.socket.as_ref()?;
+    let destroyed = transition.to == TcpState::Close && fields.err == ECONNABORTED;
+    let used = fields.owned && !fields.kernel && !destroyed;
+    transition.on_cpu.filter(|_| used)
 }

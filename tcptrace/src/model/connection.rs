@@ -8,7 +8,7 @@ use crate::{
         change::{
             ConnectionId, Dwell, End, Finished, Identity, Owner, Role, STATE_SLOTS, state_slot,
         },
-        classify::is_destroyed_by_stranger,
+        classify::owning_task,
         socket_list::age,
     },
     time::Timestamp,
@@ -211,10 +211,7 @@ impl Connection {
         if fields.kernel {
             return Owner::Nobody;
         }
-        if fields.owned
-            && !is_destroyed_by_stranger(transition.to, fields)
-            && let Some(process) = transition.on_cpu
-        {
+        if let Some(process) = owning_task(transition) {
             self.owner = Owner::Opener(process);
             return Owner::Task(process);
         }

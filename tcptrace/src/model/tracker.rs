@@ -9,8 +9,9 @@ use tcptrace_common::tcp_state::TcpState;
 use crate::{
     event::{Event, Holder, Process, Transition},
     model::{
-        change::{Change, Dwell, Evidence, Moved, Owner},
+        change::{Change, Dwell, Evidence, Identity, Moved, Owner},
         connection::{Connection, Since},
+        filter::{Filter, Verdict},
         minisocks::Minisocks,
         summary::Summary,
     },
@@ -38,6 +39,9 @@ pub struct Options {
     pub max_connections: usize,
     /// Minisocks followed at a time.
     pub max_minisocks: usize,
+    /// Which connections are asked for. The kernel may drop the events of others, so that missing
+    /// them means nothing, and dumps are not searched for them.
+    pub only: Filter,
 }
 
 impl Default for Options {
@@ -47,6 +51,7 @@ impl Default for Options {
             destroy_hook: true,
             max_connections: 2_000_000,
             max_minisocks: 1_000_000,
+            only: Filter::default(),
         }
     }
 }
@@ -265,20 +270,26 @@ impl Tracker {
             let dwell = connection.since.dwell(transition.at);
             return (connection, dwell);
         }
-        self.summary.uncertain += 1;
         let mut connection =
             known.unwrap_or_else(|| Connection::from_transition(transition, false));
+        self.count_uncertain(&connection.identity);
         connection.state = transition.from;
         connection.since = Since::Unknown;
         (connection, Dwell::Unknown)
     }
 
-    /// Gives up a connection in whose place another is: its end was never seen, and the kernel has
-    /// given its socket or its memory to that one.
+    /// Gives up a connection that must be gone, although its end was never seen.
     fn lose(&mut self, connection: &Connection, changes: &mut Vec<Change>) {
         if connection.state != TcpState::Close {
-            self.summary.uncertain += 1;
+            self.count_uncertain(&connection.identity);
             changes.push(Change::Forgotten(connection.identity.id));
+        }
+    }
+
+    /// Notes that something of this connection was missed, if that is of interest.
+    fn count_uncertain(&mut self, identity: &Identity) {
+        if self.options.only.judge_identity(identity) == Verdict::Yes {
+            self.summary.uncertain += 1;
         }
     }
 

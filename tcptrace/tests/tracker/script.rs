@@ -67,6 +67,12 @@ pub(crate) fn run(script: &str) -> Vec<String> {
     run.lines
 }
 
+/// The events of a script in which no time passes.
+pub(crate) fn events(script: &str) -> Vec<Event> {
+    let words = script.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    words.map(|words| event(&words, Timestamp(START))).collect()
+}
+
 struct Run {
     now: Timestamp,
     options: Options,

@@ -201,11 +201,8 @@ impl Tracker {
     pub(super) fn hook(&mut self, hook: &Hook, changes: &mut Vec<Change>) {
         match hook.kind {
             HookKind::Destroyed => {
-                if let Some(connection) = self.sockets.remove(&hook.skaddr)
-                    && connection.state != TcpState::Close
-                {
-                    self.summary.uncertain += 1;
-                    changes.push(Change::Forgotten(connection.identity.id));
+                if let Some(connection) = self.sockets.remove(&hook.skaddr) {
+                    self.lose(&connection, changes);
                 }
             }
             HookKind::ResetReceived => {

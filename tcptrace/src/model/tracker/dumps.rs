@@ -13,6 +13,7 @@ use crate::{
     model::{
         change::{Change, Dwell, End, Evidence, Moved},
         connection::{Connection, Since, can_become},
+        filter::Verdict,
         minisocks::Minisock,
         socket_list::{TIME_WAIT, time_wait_began},
     },
@@ -126,19 +127,24 @@ impl Tracker {
             if connection.state != TcpState::Close
                 && connection.may_be(socket.cookie, &socket.tuple)
             {
+                connection.learn_row(socket);
                 if can_become(connection.state, socket.state) {
-                    self.summary.uncertain += 1;
                     connection.state = socket.state;
                     connection.since = Since::AtLeast(socket.at);
+                    let identity = connection.identity;
+                    self.count_uncertain(&identity);
                 }
-                connection.learn_row(socket);
                 return;
             }
             // Another connection has the socket by now, and how that began was missed.
-            self.summary.uncertain += 1;
-            if connection.state != TcpState::Close {
-                changes.push(Change::Forgotten(connection.identity.id));
+            let Connection { identity, state, .. } = *connection;
+            self.count_uncertain(&identity);
+            if state != TcpState::Close {
+                changes.push(Change::Forgotten(identity.id));
             }
+        }
+        if !self.asks_for(socket) {
+            return;
         }
         let mut connection = Connection::from_socket(socket);
         connection.identity.skaddr = skaddr;
@@ -157,6 +163,11 @@ impl Tracker {
             }
             (None, None) => {}
         }
+    }
+
+    fn asks_for(&self, socket: &Socket) -> bool {
+        let identity = Connection::from_socket(socket).identity;
+        self.options.only.judge_identity(&identity) != Verdict::Never
     }
 
     /// Which known socket a row without an address means: the one with its cookie, else (classic
@@ -188,6 +199,9 @@ impl Tracker {
                 minisock.connection.last_seen = socket.at;
                 minisock.deadline = expires.unwrap_or(minisock.deadline).max(socket.at);
             });
+            return;
+        }
+        if !self.asks_for(socket) {
             return;
         }
         if self.minisocks.len() >= self.options.max_minisocks {
@@ -278,9 +292,10 @@ impl Tracker {
                 continue;
             }
             let absent = connection.last_seen < started;
+            let asked_for = self.options.only.judge_identity(&connection.identity) == Verdict::Yes;
             if absent && connection.missed {
                 gone.push((connection.identity.id, skaddr, connection.identity.cookie));
-            } else if absent {
+            } else if absent && asked_for {
                 self.resync = self.resync.max(Some(at));
             }
             connection.missed = absent;
@@ -294,7 +309,7 @@ impl Tracker {
             let Some(mut connection) = connection else {
                 continue;
             };
-            self.summary.uncertain += 1;
+            self.count_uncertain(&connection.identity);
             let moved = Moved {
                 at,
                 identity: connection.identity,
