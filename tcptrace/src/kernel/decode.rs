@@ -53,12 +53,12 @@ fn transition(record: &TransitionRecord, detail: Option<&DetailRecord>) -> Optio
     let from = TcpState::from_number(record.old)?;
     let to = TcpState::from_number(record.new)?;
     let listens = from == TcpState::Listen && to == TcpState::Close || to == TcpState::Listen;
-    let tuple = tuple(
-        record.family,
-        (&record.laddr, record.lport),
-        (&record.raddr, record.rport),
-        listens,
-    )?;
+    let classic = record.flags & FLAG_CLASSIC != 0;
+    // There the port is that of the previous try, if there was one: it is chosen after the event
+    // (tcp_v4_connect, 5.10 to 7.2). The other program reads `skc_num`, which is never stale.
+    let lport = if classic && to == TcpState::SynSent { 0 } else { record.lport };
+    let tuple =
+        tuple(record.family, (&record.laddr, lport), (&record.raddr, record.rport), listens)?;
     let has = |bit: u8| detail.filter(|_| record.detail & bit != 0);
     Some(Transition {
         at: Timestamp(record.boot_ns),
@@ -68,7 +68,7 @@ fn transition(record: &TransitionRecord, detail: Option<&DetailRecord>) -> Optio
         to,
         tuple,
         netns: known(record.netns),
-        socket: (record.flags & FLAG_CLASSIC == 0).then(|| SocketFields {
+        socket: (!classic).then(|| SocketFields {
             owned: record.flags & FLAG_OWNED != 0,
             dead: record.sk_flags & SOCK_DEAD != 0,
             done: record.sk_flags & SOCK_DONE != 0,
@@ -229,8 +229,8 @@ mod tests {
     use bytemuck::Zeroable;
 
     use super::{
-        AF_INET, AF_INET6, DetailRecord, Event, KIND_DETAIL, KIND_TRANSITION, SocketRecord,
-        TransitionRecord, event, socket, tuple,
+        AF_INET, AF_INET6, DetailRecord, Event, FLAG_CLASSIC, KIND_DETAIL, KIND_TRANSITION,
+        SocketRecord, TransitionRecord, event, socket, tuple,
     };
     use crate::time::Timestamp;
 
@@ -256,6 +256,18 @@ mod tests {
         assert_eq!(transition.tuple.remote.port, None);
         assert_eq!(transition.cookie, None);
         assert_eq!(transition.on_cpu, None);
+    }
+
+    #[test]
+    fn the_classic_tracepoint_does_not_know_the_port_of_a_connecting_socket() {
+        let connecting = TransitionRecord { old: 7, new: 2, ..record() };
+        for (flags, port) in [(0, Some(443)), (FLAG_CLASSIC, None)] {
+            let record = TransitionRecord { flags, ..connecting };
+            let Some(Event::Transition(transition)) = event(bytemuck::bytes_of(&record)) else {
+                panic!("a valid record");
+            };
+            assert_eq!(transition.tuple.local.port, port);
+        }
     }
 
     #[test]
