@@ -35,8 +35,8 @@ pub struct Pipeline {
 impl Pipeline {
     /// A pipeline that tracks connections.
     #[must_use]
-    pub fn tracked(options: Options, filter: Filter, clock: ClockSample) -> Self {
-        let options = Options { only: filter.clone(), ..options };
+    pub fn tracked(mut options: Options, filter: Filter, clock: ClockSample) -> Self {
+        options.only = filter.clone();
         Self::new(View::Tracked(Box::new(Tracker::new(options))), filter, clock)
     }
 

@@ -95,3 +95,97 @@ pub fn owning_task(transition: &Transition) -> Option<Process> {
     let used = fields.owned && !fields.kernel && !destroyed;
     transition.on_cpu.filter(|_| used)
 }
+
+#[cfg(test)]
+mod tests {
+    use tcptrace_common::tcp_state::TcpState::{
+        self, CloseWait, Closing, Established, FinWait1, FinWait2, LastAck, Listen, SynRecv,
+        SynSent,
+    };
+
+    use super::{
+        Outcome::{self, Closed, OrphanFinWait2, TimeWait},
+        classify_close, may_have_sent_reset,
+    };
+    use crate::{
+        event::SocketFields,
+        model::change::Reason::{
+            Destroyed, Fin, Local, Refused, ResetByPeer, ResetByUs, Timeout, Unreachable,
+        },
+    };
+
+    /// `own dead done repair err=N` as fields.
+    fn fields(words: &str) -> SocketFields {
+        let has = |word| words.split(' ').any(|other| other == word);
+        let err = words.split(' ').find_map(|word| word.strip_prefix("err="));
+        SocketFields {
+            owned: has("own"),
+            dead: has("dead"),
+            done: has("done"),
+            repair: has("repair"),
+            err: err.map_or(0, |err| err.parse().expect("a number")),
+            ..SocketFields::default()
+        }
+    }
+
+    #[test]
+    fn each_way_to_close_is_told_from_the_fields_of_the_socket() {
+        let rows: &[(TcpState, &str, Outcome)] = &[
+            (FinWait2, "dead", OrphanFinWait2),
+            (FinWait2, "dead own", OrphanFinWait2),
+            (FinWait2, "dead done", TimeWait),
+            (FinWait2, "done", TimeWait),
+            (FinWait2, "dead done err=71", TimeWait),
+            (FinWait2, "own", Closed(Some(ResetByUs))),
+            (FinWait2, "", Closed(None)),
+            (FinWait2, "err=104", Closed(Some(ResetByPeer))),
+            (FinWait2, "dead err=103 own", Closed(Some(Destroyed))),
+            (Closing, "dead done", TimeWait),
+            (Closing, "dead done err=104", Closed(Some(ResetByPeer))),
+            (LastAck, "dead done", Closed(Some(Fin))),
+            (LastAck, "dead done err=110", Closed(Some(Timeout))),
+            (LastAck, "dead done err=71", Closed(None)),
+            (SynSent, "err=111", Closed(Some(Refused))),
+            (SynSent, "err=110", Closed(Some(Timeout))),
+            (SynSent, "err=101", Closed(Some(Unreachable))),
+            (SynSent, "own", Closed(Some(Local))),
+            (SynRecv, "", Closed(None)),
+            (SynRecv, "own", Closed(Some(ResetByUs))),
+            (Established, "own", Closed(Some(ResetByUs))),
+            (Established, "own repair", Closed(Some(Local))),
+            (Established, "err=104", Closed(Some(ResetByPeer))),
+            (Established, "err=110", Closed(Some(Timeout))),
+            (Established, "err=113", Closed(Some(Unreachable))),
+            (CloseWait, "done err=32", Closed(Some(ResetByPeer))),
+            (CloseWait, "done own", Closed(Some(ResetByUs))),
+            (FinWait1, "dead", Closed(Some(ResetByUs))),
+            (FinWait1, "dead err=110", Closed(Some(Timeout))),
+            (Listen, "own", Closed(Some(Local))),
+        ];
+        for (from, words, outcome) in rows {
+            assert_eq!(classify_close(*from, Some(&fields(words))), *outcome, "{from} {words}");
+        }
+    }
+
+    #[test]
+    fn without_fields_only_the_end_of_a_listener_is_clear() {
+        for from in TcpState::ALL {
+            let expected = if from == Listen { Some(Local) } else { None };
+            assert_eq!(classify_close(from, None), Closed(expected), "{from}");
+        }
+    }
+
+    #[test]
+    fn only_an_orphan_that_seems_reset_may_have_sent_the_reset() {
+        for (from, words, expected) in [
+            (FinWait1, "dead err=104", true),
+            (FinWait2, "dead err=104", true),
+            (FinWait1, "err=104", false),
+            (FinWait1, "dead err=110", false),
+            (Established, "dead err=104", false),
+        ] {
+            assert_eq!(may_have_sent_reset(from, Some(&fields(words))), expected, "{from} {words}");
+        }
+        assert!(!may_have_sent_reset(FinWait1, None));
+    }
+}

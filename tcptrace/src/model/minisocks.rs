@@ -231,3 +231,64 @@ fn look_at(minisock: &Minisock, now: Timestamp) -> Timestamp {
         after_deadline
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::HashSet, net::IpAddr, time::Duration};
+
+    use tcptrace_common::tcp_state::TcpState;
+
+    use super::{Minisock, Minisocks};
+    use crate::{
+        event::{Endpoint, Shape, Socket, Tuple},
+        model::connection::Connection,
+        time::Timestamp,
+    };
+
+    fn minisock(port: u16, netns: u32, at: Timestamp) -> Minisock {
+        let end = |port| Endpoint { addr: Some(IpAddr::from([10, 0, 0, 1])), port: Some(port) };
+        let socket = Socket {
+            at,
+            skaddr: None,
+            cookie: Some(u64::from(port)),
+            state: TcpState::TimeWait,
+            shape: Shape::Minisock,
+            tuple: Tuple { local: end(port), remote: end(80), v4mapped: false, ipv6: false },
+            netns,
+            inode: None,
+            kernel: None,
+            recv_q: 0,
+            send_q: 0,
+            timer: None,
+            last_ack: None,
+            last_data: None,
+            cgroup: None,
+        };
+        Minisock {
+            connection: Connection::from_socket(&socket),
+            deadline: at + Duration::from_secs(60),
+            counters: None,
+        }
+    }
+
+    #[test]
+    fn dump_after_dump_takes_no_more_memory() {
+        let mut minisocks = Minisocks::default();
+        let begun = Timestamp(1_000_000_000_000);
+        for port in 1..=100 {
+            minisocks.insert(minisock(port, u32::from(port % 3), begun));
+        }
+        let ids: Vec<_> = minisocks.by_id.keys().copied().collect();
+        for dump in 0..100 {
+            for &id in &ids {
+                minisocks.update(id, |minisock| minisock.deadline = Timestamp(begun.0 + dump));
+            }
+            minisocks.plan_looks(begun, &HashSet::from([0, 1]));
+        }
+        assert_eq!((minisocks.deadlines.len(), minisocks.namespaces.len()), (100, 3));
+        while minisocks.remove_first().is_some() {}
+        assert!(minisocks.is_empty() && minisocks.by_tuple.is_empty());
+        assert!(minisocks.deadlines.is_empty() && minisocks.namespaces.is_empty());
+        assert_eq!((minisocks.overdue_at(), minisocks.next_look()), (None, None));
+    }
+}

@@ -281,6 +281,50 @@ cases! {
         Q over: ? timeout ? LAST_ACK=107600ms
     "
 
+    a_half_close_whose_peer_is_dead_times_out_with_its_owner: "
+        A row 1 inode
+        A 1>4 own cli shut=2 inode
+        +939s
+        A 4>7 err=110 swapper inode
+        state
+    " => "
+        A ESTABLISHED -> FIN_WAIT1 0ns at_least event task cli
+        A FIN_WAIT1 -> CLOSE 939s exact event opener cli timeout
+        A over: ? timeout ? FIN_WAIT1=939s
+        followed 1 ended 1 uncertain 0 evicted 0 lost 0
+    "
+
+    a_peer_that_keeps_its_window_shut_times_an_orphan_out: "
+        A row 1 inode
+        A 1>4 own cli shut=3 inode
+        +339s
+        A 4>7 dead err=110 swapper
+    " => "
+        A ESTABLISHED -> FIN_WAIT1 0ns at_least event task cli
+        A FIN_WAIT1 -> CLOSE 339s exact event opener cli timeout
+        A over: ? timeout ? FIN_WAIT1=339s
+    "
+
+    a_task_that_is_killed_closes_like_any_other: "
+        A row 1 inode
+        B row 8 inode
+        A 1>4 own dying shut=3 inode
+        B 8>9 own dying shut=3 done inode
+    " => "
+        A ESTABLISHED -> FIN_WAIT1 0ns at_least event task dying
+        B CLOSE_WAIT -> LAST_ACK 0ns at_least event task dying
+    "
+
+    the_peer_of_an_orphan_that_it_sent_data_to_is_reset: "
+        Q row 8 inode
+        +3s
+        Q reset-received
+        Q 8>7 done err=32 inode
+    " => "
+        Q CLOSE_WAIT -> CLOSE 3s at_least confirmed - reset_by_peer
+        Q over: ? reset_by_peer ?
+    "
+
     running_out_of_orphans_resets: "
         A row 1 inode
         A 1>4 own cli shut=3 inode

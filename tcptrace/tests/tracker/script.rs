@@ -21,6 +21,8 @@
 //! Options come first: `option no-reset-hook`, `no-destroy-hook`, `sockets=2`, `minisocks=2`,
 //! `addresses`.
 
+#![expect(clippy::panic, reason = "a script with a mistake is a failed test, with a message")]
+
 use std::net::IpAddr;
 
 use tcptrace::{
@@ -300,7 +302,7 @@ fn row(letter: char, words: &[&str], at: Timestamp, shape: Shape) -> Socket {
 }
 
 /// A, B, C… are clients, each with a port of its own; L to P listen on port 80; Q to Z are what
-/// accept() gives, Q for A, R for B and so on.
+/// `accept()` gives, Q for A, R for B and so on.
 fn usual_tuple(letter: char) -> Tuple {
     let client = |number: u32| Endpoint {
         addr: Some(IpAddr::from([10, 0, 0, 1])),
