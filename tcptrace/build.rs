@@ -26,6 +26,9 @@ fn main() -> Result<()> {
     let path = env::var("PATH").unwrap_or_default();
     // SAFETY: as above.
     unsafe { env::set_var("PATH", format!("{tools}:{path}")) };
+    // aya-build passes everything the inner cargo says on as warnings; only real ones should come.
+    // SAFETY: as above.
+    unsafe { env::set_var("CARGO_TERM_QUIET", "true") };
     let root_dir = format!("{manifest_dir}/../{EBPF}");
     aya_build::build_ebpf(
         [Package { name: EBPF, root_dir: &root_dir, ..Package::default() }],

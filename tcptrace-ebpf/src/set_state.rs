@@ -80,7 +80,15 @@ unsafe fn trace(ctx: &BtfTracePointContext, sk: *const u8, old: u8, new: u8) {
             fill(entry.as_mut_ptr(), &socket, old, new, owned, KIND_TRANSITION, 0);
             emit::submit(entry);
         }
-        aya_log_ebpf::trace!(ctx, "sk {:x} {} -> {}", sk as u64, old, new);
+        // Not the address: the verifier forbids to take a pointer apart into bytes.
+        aya_log_ebpf::trace!(
+            ctx,
+            "state {} -> {}, ports {} {}",
+            old,
+            new,
+            socket.lport,
+            socket.rport
+        );
     }
 }
 

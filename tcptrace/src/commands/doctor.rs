@@ -75,8 +75,7 @@ fn of_source(source: &KernelSource) -> Vec<Diagnosis> {
             name: "tracing".to_owned(),
             mark: Mark::Limited,
             found: format!(
-                "works, by the classic tracepoint ({}): owners, reasons, TIME_WAIT, namespaces and \
-                 byte counts stay unknown",
+                "works, but only by the classic tracepoint ({})",
                 source.degraded().unwrap_or("no BTF")
             ),
             fix: None,

@@ -29,10 +29,13 @@ pub fn run(args: &ListArgs) -> Result<ExitCode> {
     // The ring buffer wants a running event loop, although nothing is read from it here.
     let mut source = {
         let _guard = runtime.enter();
-        KernelSource::start(&SourceOptions { ring_bytes: 4096, ..SourceOptions::default() })?
+        KernelSource::start(&SourceOptions {
+            ring_bytes: 4096,
+            netns: filter.netns,
+            ..SourceOptions::default()
+        })?
     };
-    let wanted = filter.netns.map(|netns| vec![netns]);
-    let dump = source.dump(wanted.as_deref());
+    let dump = source.dump(None);
     let holders = source.holders()?;
     let mut list = socket_list(&dump.sockets, &holders);
     list.retain(|listed| filter.wants(listed));

@@ -20,8 +20,9 @@ use super::{SourceOptions, btf::Btf, layout, tracepoint_format};
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/tcptrace-ebpf"));
 /// The tracepoint everything rests on.
 const SET_STATE: &str = "inet_sock_set_state";
-/// Fields of the fallback's log: `AYA_LOG_LEVEL` 0 removes every log statement at load.
+/// Level of the programs' log: at 0 the verifier removes every log statement.
 const NO_LOG: u8 = 0;
+const FULL_LOG: u8 = 5;
 
 /// How state changes are traced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,6 +73,9 @@ struct KernelBtf {
 impl KernelBtf {
     fn read() -> Result<Self> {
         let path = btf_path();
+        if !path.exists() {
+            bail!("no BTF at {}", path.display());
+        }
         let bytes = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
         let ayas = AyaBtf::parse(&bytes, Endianness::default())
             .with_context(|| format!("cannot use {}", path.display()))?;
@@ -152,7 +156,7 @@ fn load_object(
 ) -> Result<Ebpf> {
     let local_ports = bitmap(&options.local_ports);
     let remote_ports = bitmap(&options.remote_ports);
-    let log_level = if options.log_programs { 5 } else { NO_LOG };
+    let log_level = if options.log_programs { FULL_LOG } else { NO_LOG };
     EbpfLoader::new()
         .btf(btf)
         .map_max_entries(symbols::EVENTS, options.ring_bytes)

@@ -12,7 +12,7 @@ use std::{
 use anyhow::{Context as _, Result};
 use aya::{
     maps::{MapData, RingBuf},
-    programs::BtfTracePoint,
+    programs::{BtfTracePoint, TracePoint},
 };
 use aya_log::EbpfLogger;
 use tcptrace_common::{record::SocketRecord, symbols};
@@ -91,6 +91,8 @@ pub struct KernelSource {
     lost_ring: u64,
     lost_recursion: u64,
     jiffy_ns: u64,
+    /// The only network namespace that is traced, if it is not all of them.
+    netns: Option<u32>,
 }
 
 impl KernelSource {
@@ -123,6 +125,7 @@ impl KernelSource {
             lost_ring: 0,
             lost_recursion: 0,
             jiffy_ns: clock::jiffy_ns(),
+            netns: options.netns,
         })
     }
 
@@ -203,23 +206,30 @@ impl KernelSource {
             .collect()
     }
 
-    /// How often the program did not run because it was already running on that CPU (counted since
-    /// 5.12; `None` where the kernel does not tell).
+    /// How often the program did not run because it, or for the classic tracepoint any other, was
+    /// already running on that CPU (counted since 5.12 and 6.12; `None` where the kernel does not
+    /// tell).
     fn recursion_misses(&self) -> Option<u64> {
-        let program = self.programs.ebpf.program(symbols::SET_STATE_BTF)?;
-        let program: &BtfTracePoint = program.try_into().ok()?;
-        let fd = program.fd().ok()?.as_fd().as_raw_fd();
+        let program = |name| self.programs.ebpf.program(name);
+        let fd = match self.programs.mode {
+            Mode::Btf => <&BtfTracePoint>::try_from(program(symbols::SET_STATE_BTF)?).ok()?.fd(),
+            Mode::Classic => {
+                <&TracePoint>::try_from(program(symbols::SET_STATE_CLASSIC)?).ok()?.fd()
+            }
+        };
+        let fd = fd.ok()?.as_fd().as_raw_fd();
         let info = fs::read_to_string(format!("/proc/self/fdinfo/{fd}")).ok()?;
         let line = info.lines().find_map(|line| line.strip_prefix("recursion_misses:"))?;
         line.trim().parse().ok()
     }
 
-    /// Walks the existing sockets of these namespaces, or of all there are.
+    /// Walks the existing sockets of these namespaces, or of all that are traced.
     pub fn dump(&mut self, wanted: Option<&[u32]>) -> Dump {
         let mut namespaces = namespaces::all();
-        if let Some(wanted) = wanted {
-            namespaces.retain(|inode, _| wanted.contains(inode));
-        }
+        namespaces.retain(|inode, _| {
+            self.netns.is_none_or(|netns| netns == *inode)
+                && wanted.is_none_or(|wanted| wanted.contains(inode))
+        });
         let started = clock::now();
         let mut dump = Dump::default();
         let mut covered = Vec::new();

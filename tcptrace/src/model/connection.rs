@@ -3,7 +3,7 @@
 use tcptrace_common::tcp_state::TcpState;
 
 use crate::{
-    event::{Counters, Process, Socket, Transition, Tuple},
+    event::{Counters, Process, Shape, Socket, Transition, Tuple},
     model::{
         change::{
             ConnectionId, Dwell, End, Finished, Identity, Owner, Role, STATE_SLOTS, state_slot,
@@ -133,13 +133,14 @@ impl Connection {
                 tuple: socket.tuple,
                 netns: Some(socket.netns),
                 cookie: socket.cookie,
-                skaddr: socket.skaddr,
+                // The address of a minisock is not that of the socket it stands for.
+                skaddr: socket.skaddr.filter(|_| socket.shape == Shape::Full),
                 kernel: socket.kernel.unwrap_or(false),
             },
             state: socket.state,
             since,
             role: None,
-            owner: Owner::Unknown,
+            owner: if socket.shape == Shape::Minisock { Owner::Nobody } else { Owner::Unknown },
             last_seen: socket.at,
             missed: false,
             reset_received: false,

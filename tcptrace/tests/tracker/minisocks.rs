@@ -261,8 +261,8 @@ cases! {
         state
     " => "
         wants nothing next 1s
-        A TIME_WAIT -> CLOSE 60s estimated derived - fin
-        B FIN_WAIT2 -> CLOSE 30s at_least derived - timeout
+        A TIME_WAIT -> CLOSE 60s estimated derived none fin
+        B FIN_WAIT2 -> CLOSE 30s at_least derived none timeout
         B over: ? timeout ?
         wants nothing next never
         followed 0 ended 1 uncertain 0 evicted 0 lost 0
@@ -273,7 +273,7 @@ cases! {
         +4s
         tick
     " => "
-        A FIN_WAIT2 -> CLOSE 0ns at_least derived - timeout
+        A FIN_WAIT2 -> CLOSE 0ns at_least derived none timeout
         A over: ? timeout ?
     "
 

@@ -47,6 +47,13 @@ impl Tracker {
             }
             Outcome::Closed(reason) => {
                 moved.reason = reason;
+                if fields.is_none()
+                    && moved.from == TcpState::FinWait2
+                    && let Dwell::Exact(ns) = moved.dwell
+                {
+                    // Without fields nobody knows whether FIN_WAIT2 goes on as an orphan.
+                    moved.dwell = Dwell::AtLeast(ns);
+                }
                 if reason == Some(Reason::ResetByPeer) && connection.reset_received {
                     moved.evidence = Evidence::Confirmed;
                 }

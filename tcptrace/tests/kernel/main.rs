@@ -1,0 +1,108 @@
+//! The kernel scenario suite: real sockets on the real kernel, seen by the real tracer.
+//!
+//! A scenario is a row of text in [`scenarios`]: a name, the steps ([`script`]) that actor processes
+//! ([`actor`]) do in a network namespace of their own, and the lines ([`expect`]) that the tracer
+//! must print for that namespace. One tracer ([`tracer`]) serves all scenarios, which run side by
+//! side. Adding a scenario is adding a row: write its steps, run it, and the failure shows the lines
+//! that came in the notation of the row.
+//!
+//! The suite needs root. `cargo test -p tcptrace --test kernel -- half` runs the rows whose name
+//! holds `half`.
+
+mod actor;
+mod cast;
+mod churn;
+mod compare;
+mod expect;
+mod line;
+mod list;
+mod namespace;
+mod scenarios;
+mod script;
+mod self_check;
+mod stage;
+mod sys;
+mod tracer;
+
+use std::{env, process::ExitCode};
+
+use libtest_mimic::{Arguments, Failed, Trial};
+
+/// Scenarios mostly wait, so many run at once however few processors there are.
+const THREADS: usize = 24;
+
+fn main() -> ExitCode {
+    if let Some(name) = env::var_os(actor::NAME) {
+        return report(actor::main(&name.to_string_lossy()));
+    }
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads = arguments.test_threads.or(Some(THREADS));
+    let mut trials = Vec::new();
+    // The slowest come first, so that the others run beside them.
+    trials.extend(scenarios::trials());
+    trials.push(Trial::test(
+        "churn: every transition of 40,000 connections",
+        needing_root(churn::run),
+    ));
+    trials.push(Trial::test("list: agrees with ss in two namespaces", needing_root(list::run)));
+    trials.extend(self_check::trials());
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    let stopped = tracer::stop_shared();
+    if conclusion.has_failed() {
+        // The scenarios that failed have said why; how the tracer ended may explain them.
+        report(stopped);
+        return conclusion.exit_code();
+    }
+    report(stopped)
+}
+
+/// Names of the states in the kernel's order.
+fn state_name(number: u8) -> &'static str {
+    const NAMES: [&str; 13] = [
+        "NONE",
+        "ESTABLISHED",
+        "SYN_SENT",
+        "SYN_RECV",
+        "FIN_WAIT1",
+        "FIN_WAIT2",
+        "TIME_WAIT",
+        "CLOSE",
+        "CLOSE_WAIT",
+        "LAST_ACK",
+        "LISTEN",
+        "CLOSING",
+        "NEW_SYN_RECV",
+    ];
+    NAMES.get(usize::from(number)).unwrap_or(&"NONE")
+}
+
+/// A test that fails, rather than being skipped, where it cannot run.
+fn needing_root(
+    test: impl FnOnce() -> anyhow::Result<()> + Send + 'static,
+) -> impl FnOnce() -> Result<(), Failed> + Send + 'static {
+    move || {
+        if !sys::is_root() {
+            return Err(
+                "this test makes network namespaces and loads eBPF programs: run it as root, \
+                        by `cargo xtask test` or with sudo -E"
+                    .into(),
+            );
+        }
+        outcome(test())
+    }
+}
+
+fn outcome(result: anyhow::Result<()>) -> Result<(), Failed> {
+    result.map_err(|error| format!("{error:#}").into())
+}
+
+#[expect(clippy::print_stderr, reason = "a test binary reports to whoever runs it")]
+fn report(result: anyhow::Result<()>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

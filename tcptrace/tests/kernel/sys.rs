@@ -1,0 +1,93 @@
+//! System calls of the suite that are neither in the standard library nor in `socket2`, and the
+//! three for which there is no safe function.
+
+use std::{
+    ffi::CString,
+    fs::File,
+    io,
+    os::fd::{AsFd as _, AsRawFd as _},
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result};
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    process::{Pid, PidfdFlags, Signal, geteuid, kill_process, pidfd_open},
+    thread::{
+        LinkNameSpaceType, UnshareFlags, move_into_link_name_space, set_name, unshare_unsafe,
+    },
+    time::{ClockId, clock_gettime},
+};
+use socket2::Socket;
+
+/// Nanoseconds of the clock that the tracer's `boot_ns` counts.
+pub(crate) fn boot_ns() -> u64 {
+    let now = clock_gettime(ClockId::Boottime);
+    now.tv_sec.unsigned_abs() * 1_000_000_000 + now.tv_nsec.unsigned_abs()
+}
+
+/// Whether this process may create namespaces and trace.
+pub(crate) fn is_root() -> bool {
+    geteuid().is_root()
+}
+
+/// Gives the calling thread a process name of any bytes; the kernel keeps the first fifteen.
+pub(crate) fn set_comm(name: &[u8]) -> Result<()> {
+    let name = CString::new(name).context("a process name holds no zero byte")?;
+    Ok(set_name(&name)?)
+}
+
+/// Moves the calling thread into a new network namespace.
+pub(crate) fn unshare_netns() -> Result<()> {
+    // SAFETY: only descriptor tables (CLONE_FILES) are unsafe to unshare; this is another flag.
+    Ok(unsafe { unshare_unsafe(UnshareFlags::NEWNET) }?)
+}
+
+/// Moves the calling thread into the network namespace that `netns` refers to.
+pub(crate) fn enter_netns(netns: &File) -> Result<()> {
+    Ok(move_into_link_name_space(netns.as_fd(), Some(LinkNameSpaceType::Network))?)
+}
+
+/// The state number of a TCP socket, as `TCP_INFO` tells it.
+pub(crate) fn tcp_state(socket: &Socket) -> io::Result<u8> {
+    let mut info = [0_u8; 8];
+    let mut length = size_of_val(&info) as libc::socklen_t;
+    // SAFETY: the kernel writes at most `length` bytes to `info`; the state is the first of them.
+    let result = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::IPPROTO_TCP,
+            libc::TCP_INFO,
+            info.as_mut_ptr().cast(),
+            &raw mut length,
+        )
+    };
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(info[0]) }
+}
+
+/// What `fork` returned.
+pub(crate) enum Forked {
+    /// In the new process.
+    Child,
+    /// In the old one: the pid of the new.
+    Parent(u32),
+}
+
+/// Forks this process, which must have no second thread.
+pub(crate) fn fork() -> io::Result<Forked> {
+    // SAFETY: actors have one thread, so no lock can be held by a thread that the child lacks.
+    match unsafe { libc::fork() } {
+        0 => Ok(Forked::Child),
+        pid => u32::try_from(pid).map(Forked::Parent).map_err(|_| io::Error::last_os_error()),
+    }
+}
+
+/// Sends a signal to one process and waits for its end; false if it did not end in time.
+pub(crate) fn end(pid: u32, signal: Signal, patience: Duration) -> Result<bool> {
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).context("a pid is positive")?;
+    // Taken first, so that it is certain which process is meant.
+    let process = pidfd_open(pid, PidfdFlags::empty())?;
+    kill_process(pid, signal)?;
+    let patience = Timespec::try_from(patience)?;
+    Ok(poll(&mut [PollFd::new(&process, PollFlags::IN)], Some(&patience))? > 0)
+}

@@ -1,0 +1,263 @@
+//! The tracer under test: `tcptrace watch --json`, one process for the whole suite.
+//!
+//! A thread reads its output and sorts the lines by network namespace, without parsing them, so
+//! that the tracer never waits for the suite. Nobody polls: whoever waits for lines is woken by
+//! each.
+
+use std::{
+    cell::Cell,
+    collections::HashMap,
+    io::{BufRead as _, BufReader},
+    process::{Child, Command, Stdio},
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicU16, Ordering},
+    },
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use rustix::process::Signal;
+use serde_json::Value;
+
+use crate::{
+    line::Line,
+    namespace::{self, Namespace},
+    sys,
+};
+
+/// How long a tracer may take to load its programs and to end.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a line may take from the kernel to here, on a machine busy with the churn.
+const LATENCY: Duration = Duration::from_secs(60);
+
+static SHARED: OnceLock<Result<Tracer, String>> = OnceLock::new();
+static NEXT_FENCE: AtomicU16 = AtomicU16::new(1);
+
+/// The tracer that all scenarios share; the first one starts it.
+pub(crate) fn shared() -> Result<&'static Tracer> {
+    match SHARED.get_or_init(|| Tracer::start(&[]).map_err(|error| format!("{error:#}"))) {
+        Ok(tracer) => Ok(tracer),
+        Err(error) => bail!("no tracer: {error}"),
+    }
+}
+
+/// Ends the shared tracer, if there is one, and checks how it ended.
+pub(crate) fn stop_shared() -> Result<()> {
+    match SHARED.get() {
+        Some(Ok(tracer)) => tracer.stop(),
+        _ => Ok(()),
+    }
+}
+
+pub(crate) struct Tracer {
+    child: Mutex<Child>,
+    feed: Arc<Feed>,
+    readers: Mutex<Vec<JoinHandle<()>>>,
+    stderr: Arc<Mutex<String>>,
+    /// When it was there for certain.
+    ready_ns: u64,
+}
+
+#[derive(Default)]
+struct Feed {
+    lines: Mutex<Lines>,
+    more: Condvar,
+}
+
+/// What the tracer printed so far.
+#[derive(Default)]
+pub(crate) struct Lines {
+    transitions: HashMap<u64, Vec<Arc<str>>>,
+    others: Vec<String>,
+    ended: bool,
+}
+
+impl Lines {
+    /// How many transitions of a namespace there are.
+    pub(crate) fn count(&self, netns: u64) -> usize {
+        self.transitions.get(&netns).map_or(0, Vec::len)
+    }
+
+    /// The transitions of some namespaces.
+    pub(crate) fn transitions(&self, namespaces: &[u64]) -> Result<Vec<Line>> {
+        let lines = namespaces.iter().filter_map(|netns| self.transitions.get(netns)).flatten();
+        lines.map(|line| Line::parse(line)).collect()
+    }
+
+    fn add(&mut self, line: String) {
+        // Only the netns is looked for: a full parse would slow the tracer down in the churn.
+        let netns = line
+            .split_once("\"netns\":")
+            .filter(|_| line.starts_with("{\"type\":\"transition\""))
+            .and_then(|(_, rest)| rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok());
+        match netns {
+            // The host's own connections may be many.
+            Some(netns) if !namespace::is_ours(netns) => {}
+            Some(netns) => self.transitions.entry(netns).or_default().push(line.into()),
+            None => self.others.push(line),
+        }
+    }
+}
+
+impl Tracer {
+    /// Starts a tracer and waits until it sees connections.
+    pub(crate) fn start(arguments: &[&str]) -> Result<Self> {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_tcptrace"))
+            .args(["watch", "--json"])
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .context("cannot start tcptrace")?;
+        let feed = Arc::new(Feed::default());
+        let stdout = child.stdout.take().context("stdout is a pipe")?;
+        let sink = Arc::clone(&feed);
+        let lines = thread::spawn(move || {
+            for line in BufReader::with_capacity(1 << 20, stdout).lines().map_while(Result::ok) {
+                sink.lock().add(line);
+                sink.more.notify_all();
+            }
+            sink.lock().ended = true;
+            sink.more.notify_all();
+        });
+        let stderr = Arc::new(Mutex::new(String::new()));
+        let sink = Arc::clone(&stderr);
+        let mut source = BufReader::new(child.stderr.take().context("stderr is a pipe")?);
+        let notes = thread::spawn(move || {
+            let mut text = Vec::new();
+            while source.read_until(b'\n', &mut text).is_ok_and(|read| read > 0) {
+                sink.lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .push_str(&String::from_utf8_lossy(&text));
+                text.clear();
+            }
+        });
+        let mut tracer = Self {
+            child: Mutex::new(child),
+            feed,
+            readers: Mutex::new(vec![lines, notes]),
+            stderr,
+            ready_ns: 0,
+        };
+        let netns = Namespace::new()?;
+        let deadline = Instant::now() + PATIENCE;
+        while tracer.lines(netns.inode())?.is_empty() {
+            ensure!(
+                Instant::now() < deadline,
+                "the tracer shows nothing after {PATIENCE:?}: {}",
+                tracer.said()
+            );
+            netns.refuse(NEXT_FENCE.fetch_add(1, Ordering::Relaxed))?;
+            tracer.wait(Duration::from_millis(100), |lines| lines.count(netns.inode()) > 0)?;
+        }
+        tracer.ready_ns = sys::boot_ns();
+        Ok(tracer)
+    }
+
+    /// A time at which it was tracing for certain.
+    pub(crate) fn ready_ns(&self) -> u64 {
+        self.ready_ns
+    }
+
+    /// Waits until `enough` holds; false if it did not in time.
+    pub(crate) fn wait(&self, patience: Duration, enough: impl Fn(&Lines) -> bool) -> Result<bool> {
+        let deadline = Instant::now() + patience;
+        let mut lines = self.feed.lock();
+        while !enough(&lines) {
+            if lines.ended {
+                drop(lines);
+                bail!("the tracer ended: {}", self.said());
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(false);
+            }
+            lines =
+                self.feed.more.wait_timeout(lines, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        Ok(true)
+    }
+
+    /// Makes a refused connection in the namespace and waits for its lines: all that happened there
+    /// before, on the same socket or by the same process, was printed before.
+    pub(crate) fn fence(&self, netns: &Namespace) -> Result<()> {
+        let port = NEXT_FENCE.fetch_add(1, Ordering::Relaxed);
+        let is_end = |line: &Arc<str>| {
+            Line::parse(line).is_ok_and(|line| {
+                line.is_fence() && line.remote.1 == Some(port) && line.to == "CLOSE"
+            })
+        };
+        // No line is looked at twice: there may be very many.
+        let looked_at = Cell::new(self.feed.lock().count(netns.inode()));
+        netns.refuse(port)?;
+        let came = self.wait(LATENCY, |lines| {
+            let lines = lines.transitions.get(&netns.inode()).map_or(&[][..], Vec::as_slice);
+            lines[looked_at.replace(lines.len())..].iter().any(is_end)
+        })?;
+        ensure!(
+            came,
+            "the tracer did not show a refused connection in {LATENCY:?}: {}",
+            self.said()
+        );
+        Ok(())
+    }
+
+    /// The transitions of a namespace so far.
+    pub(crate) fn lines(&self, netns: u64) -> Result<Vec<Line>> {
+        let lines = self.feed.lock().transitions.get(&netns).cloned().unwrap_or_default();
+        lines.iter().map(|line| Line::parse(line)).collect()
+    }
+
+    /// Ends it in order and checks that it says so, and that nothing was lost.
+    pub(crate) fn stop(&self) -> Result<()> {
+        let status = {
+            let mut child = self.child.lock().unwrap_or_else(PoisonError::into_inner);
+            ensure!(
+                sys::end(child.id(), Signal::INT, PATIENCE)?,
+                "the tracer does not end on SIGINT: {}",
+                self.said()
+            );
+            child.wait()?
+        };
+        for reader in self.readers.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+            ensure!(reader.join().is_ok(), "a reader of the tracer's output panicked");
+        }
+        ensure!(status.code() == Some(0), "the tracer ended with {status}: {}", self.said());
+        for other in &self.feed.lock().others {
+            let value: Value =
+                serde_json::from_str(other).with_context(|| format!("not JSON: {other}"))?;
+            let lost = value["lost"].as_object().into_iter().flatten();
+            let lost: u64 = lost.filter_map(|(_, count)| count.as_u64()).sum();
+            ensure!(value["type"] != "lost" && lost == 0, "the tracer lost events: {other}");
+        }
+        let said = self.said();
+        ensure!(
+            said.contains("nothing lost"),
+            "the summary must say that nothing was lost: {said}"
+        );
+        Ok(())
+    }
+
+    /// What it wrote to its standard error.
+    pub(crate) fn said(&self) -> String {
+        self.stderr.lock().unwrap_or_else(PoisonError::into_inner).trim().to_owned()
+    }
+}
+
+impl Drop for Tracer {
+    fn drop(&mut self) {
+        let mut child = self.child.lock().unwrap_or_else(PoisonError::into_inner);
+        // It may have ended already.
+        _ = child.kill();
+        _ = child.wait();
+    }
+}
+
+impl Feed {
+    fn lock(&self) -> MutexGuard<'_, Lines> {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
