@@ -31,6 +31,9 @@ pub struct Minisock {
     pub connection: Connection,
     /// When it ends if nothing happens to it.
     pub deadline: Timestamp,
+    /// The deadline is the kernel's own: the constant of TIME_WAIT, or a timer that a dump showed.
+    /// Else it is a guess, which no line may rest on.
+    pub timed: bool,
     /// Counters that the full socket had at its end, until the connection is reported.
     pub counters: Option<Counters>,
 }

@@ -22,6 +22,7 @@ mod closing;
 mod dumps;
 mod held;
 
+use closing::MinisockEnd;
 use dumps::{Index, Unplaced};
 use held::HeldLines;
 
@@ -134,8 +135,7 @@ impl Tracker {
                 let held = self.held.pop();
                 held.into_iter().for_each(|held| self.tell_end(held, changes));
             } else if let Some(minisock) = self.minisocks.remove_first() {
-                let at = minisock.deadline;
-                self.end_minisock(minisock, at, Evidence::Derived, None, changes);
+                self.end_minisock(minisock, MinisockEnd::Overdue, changes);
             }
         }
     }

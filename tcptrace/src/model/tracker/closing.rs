@@ -17,8 +17,56 @@ use crate::{
     time::Timestamp,
 };
 
-/// `tcp_fin_timeout`, as long as no dump has told a minisock's own timer.
+/// When to give an orphan up of which no dump has told the timer: the default `tcp_fin_timeout`.
 const FIN_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How the end of a minisock came to be known.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum MinisockEnd {
+    /// This host sent a reset on its behalf.
+    Reset(Timestamp),
+    /// Another connection stands at its addresses.
+    Displaced(Timestamp),
+    /// A dump did not show it any more.
+    Absent(Timestamp),
+    /// Its deadline is long past, and no dump has looked.
+    Overdue,
+}
+
+impl MinisockEnd {
+    fn evidence(self) -> Evidence {
+        match self {
+            Self::Overdue => Evidence::Derived,
+            Self::Reset(_) | Self::Displaced(_) | Self::Absent(_) => Evidence::Confirmed,
+        }
+    }
+
+    /// When it ended, why, and after how long: by its timer if that is known and was due, else at
+    /// some moment since it was last seen.
+    fn time_reason_and_dwell(self, minisock: &Minisock) -> (Timestamp, Option<Reason>, Dwell) {
+        let Minisock { connection, deadline, timed, .. } = minisock;
+        let since = connection.since;
+        let at = match self {
+            Self::Reset(at) => return (at, Some(Reason::ResetByUs), since.dwell(at)),
+            Self::Displaced(at) | Self::Absent(at) => at,
+            Self::Overdue => *deadline,
+        };
+        if *timed && *deadline <= at {
+            let by_timer = match connection.state {
+                TcpState::TimeWait => Reason::Fin,
+                _ => Reason::Timeout,
+            };
+            let at = (*deadline).max(connection.last_seen);
+            return (at, Some(by_timer), since.dwell(at).estimated());
+        }
+        let dwell = match self {
+            // The kernel drops it for the first packet of the other connection.
+            Self::Displaced(at) => since.dwell(at).estimated(),
+            _ => since.dwell(connection.last_seen).at_least(),
+        };
+        (at, None, dwell)
+    }
+}
 
 impl Tracker {
     pub(super) fn close(
@@ -49,10 +97,9 @@ impl Tracker {
                 moved.reason = reason;
                 if fields.is_none()
                     && moved.from == TcpState::FinWait2
-                    && let Dwell::Exact(ns) = moved.dwell
                 {
                     // Without fields nobody knows whether FIN_WAIT2 goes on as an orphan.
-                    moved.dwell = Dwell::AtLeast(ns);
+                    moved.dwell = moved.dwell.at_least();
                 }
                 if reason == Some(Reason::ResetByPeer) && connection.reset_received {
                     moved.evidence = Evidence::Confirmed;
@@ -119,6 +166,7 @@ impl Tracker {
     ) {
         let Identity { tuple, netns, cookie, .. } = connection.identity;
         let mut deadline = transition.at + lifetime;
+        let mut timed = connection.state == TcpState::TimeWait;
         // The kernel makes the minisock just before the event (`tcp_time_wait`, 5.10 to 7.2), so
         // that a dump may have shown it already.
         let shown = self.minisocks.at(netns, &tuple).map(|shown| shown.connection.identity.cookie);
@@ -127,14 +175,19 @@ impl Tracker {
             && let Some(shown) = self.minisocks.remove_at(netns, &tuple)
         {
             deadline = shown.deadline.max(transition.at);
+            timed = shown.timed;
         }
         if self.minisocks.len() >= self.options.max_minisocks {
             self.make_room(changes);
         }
-        let replaced =
-            self.minisocks.insert(Minisock { deadline, counters: transition.counters, connection });
+        let replaced = self.minisocks.insert(Minisock {
+            deadline,
+            timed,
+            counters: transition.counters,
+            connection,
+        });
         if let Some(replaced) = replaced {
-            self.end_minisock(replaced, transition.at, Evidence::Confirmed, None, changes);
+            self.end_minisock(replaced, MinisockEnd::Displaced(transition.at), changes);
         }
     }
 
@@ -147,37 +200,26 @@ impl Tracker {
     ) {
         let identity = &connection.identity;
         if let Some(minisock) = self.minisocks.remove_at(identity.netns, &identity.tuple) {
-            self.end_minisock(minisock, at, Evidence::Confirmed, None, changes);
+            self.end_minisock(minisock, MinisockEnd::Displaced(at), changes);
         }
     }
 
-    /// Tells of the end of a minisock. Without a `reason` of its own it ended by its timer if that
-    /// was due, else nobody knows why.
+    /// Tells of the end of a minisock.
     pub(super) fn end_minisock(
         &mut self,
         minisock: Minisock,
-        at: Timestamp,
-        evidence: Evidence,
-        reason: Option<Reason>,
+        end: MinisockEnd,
         changes: &mut Vec<Change>,
     ) {
-        let Minisock { mut connection, deadline, counters } = minisock;
-        let by_timer = match connection.state {
-            TcpState::TimeWait => Reason::Fin,
-            _ => Reason::Timeout,
-        };
-        let reason = reason.or((deadline <= at).then_some(by_timer));
-        let dwell = match connection.since.dwell(at) {
-            Dwell::Exact(ns) if reason != Some(Reason::ResetByUs) => Dwell::Estimated(ns),
-            dwell => dwell,
-        };
+        let (at, reason, dwell) = end.time_reason_and_dwell(&minisock);
+        let Minisock { mut connection, counters, .. } = minisock;
         let moved = Moved {
             at,
             identity: connection.identity,
             from: connection.state,
             to: TcpState::Close,
             dwell,
-            evidence,
+            evidence: end.evidence(),
             reason,
             owner: connection.owner,
             on_cpu: None,
@@ -229,8 +271,7 @@ impl Tracker {
         } else if let Some(orphan) =
             hook.cookie.and_then(|cookie| self.minisocks.remove_orphan(cookie))
         {
-            let reason = Some(Reason::ResetByUs);
-            self.end_minisock(orphan, hook.at, Evidence::Confirmed, reason, changes);
+            self.end_minisock(orphan, MinisockEnd::Reset(hook.at), changes);
         }
     }
 }

@@ -7,7 +7,7 @@ use std::{
 
 use tcptrace_common::tcp_state::TcpState;
 
-use super::Tracker;
+use super::{Tracker, closing::MinisockEnd};
 use crate::{
     event::{DumpEnd, Shape, Socket, Tuple},
     model::{
@@ -198,6 +198,7 @@ impl Tracker {
             self.minisocks.update(id, |minisock| {
                 minisock.connection.last_seen = socket.at;
                 minisock.deadline = expires.unwrap_or(minisock.deadline).max(socket.at);
+                minisock.timed |= expires.is_some();
             });
             return;
         }
@@ -211,10 +212,11 @@ impl Tracker {
         let replaced = self.minisocks.insert(Minisock {
             connection: Connection::from_socket(socket),
             deadline: expires.unwrap_or(socket.at + TIME_WAIT),
+            timed: expires.is_some(),
             counters: None,
         });
         if let Some(replaced) = replaced {
-            self.end_minisock(replaced, socket.at, Evidence::Confirmed, None, changes);
+            self.end_minisock(replaced, MinisockEnd::Displaced(socket.at), changes);
         }
     }
 
@@ -258,6 +260,7 @@ impl Tracker {
         self.minisocks.update(connection.identity.id, |minisock| {
             minisock.connection = connection;
             minisock.deadline = began + TIME_WAIT;
+            minisock.timed = true;
         });
     }
 
@@ -267,8 +270,7 @@ impl Tracker {
         let started = end.started - SLACK;
         let netns = end.netns.iter().copied().collect();
         for minisock in self.minisocks.remove_absent(started, &netns) {
-            let at = minisock.deadline.min(end.started).max(minisock.connection.last_seen);
-            self.end_minisock(minisock, at, Evidence::Confirmed, None, changes);
+            self.end_minisock(minisock, MinisockEnd::Absent(end.started), changes);
         }
         self.minisocks.plan_looks(end.started, &netns);
         self.forget_absent(started, end.started, &netns, changes);
