@@ -43,7 +43,12 @@ impl Index {
 
     pub(super) fn add(&mut self, skaddr: u64, Connection { identity, .. }: &Connection) {
         match identity.cookie {
-            Some(cookie) => drop(self.cookies.insert(cookie, skaddr)),
+            Some(cookie) => {
+                // Two may have one cookie if a row was taken for another with the same ends. A
+                // replay must then choose the same.
+                let known = self.cookies.entry(cookie).or_insert(skaddr);
+                *known = skaddr.max(*known);
+            }
             None => {
                 let only = self.tuples.entry(identity.tuple).or_insert(Some(skaddr));
                 if *only != Some(skaddr) {
