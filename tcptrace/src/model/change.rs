@@ -158,12 +158,12 @@ impl Dwell {
         }
     }
 
-    /// The same time, but the state may have lasted longer.
+    /// The same time, but the state may have lasted longer: at least no time at all says nothing.
     #[must_use]
     pub const fn at_least(self) -> Self {
         match self {
+            Self::Exact(0) | Self::Estimated(_) => Self::Unknown,
             Self::Exact(ns) => Self::AtLeast(ns),
-            Self::Estimated(_) => Self::Unknown,
             other => other,
         }
     }

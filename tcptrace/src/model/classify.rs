@@ -86,12 +86,18 @@ pub fn may_have_sent_reset(from: TcpState, fields: Option<&SocketFields>) -> boo
         && fields.is_some_and(|fields| fields.dead && fields.err == ECONNRESET)
 }
 
-/// The task in the event, if it is a user of the socket: it owned the lock, and neither is the
-/// socket the kernel's own nor is the task whoever destroys it (`ss -K`).
+/// The task in the event, if it is surely a user of the socket: it owned the lock, and neither is
+/// the socket the kernel's own nor may the task be whoever destroys it (`ss -K`).
+///
+/// The destroyer of a listener leaves no error yet (`tcp_abort`, 5.10 to 7.2), only no sign of
+/// `close()` either, which sets both directions' shutdown first. `shutdown()` looks the same, so
+/// then the task is not believed.
 #[must_use]
 pub fn owning_task(transition: &Transition) -> Option<Process> {
     let fields = transition.socket.as_ref()?;
-    let destroyed = transition.to == TcpState::Close && fields.err == ECONNABORTED;
+    let destroyed = transition.to == TcpState::Close
+        && (fields.err == ECONNABORTED
+            || (transition.from == TcpState::Listen && fields.shutdown == 0));
     let used = fields.owned && !fields.kernel && !destroyed;
     transition.on_cpu.filter(|_| used)
 }

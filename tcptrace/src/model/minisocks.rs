@@ -270,6 +270,7 @@ mod tests {
         Minisock {
             connection: Connection::from_socket(&socket),
             deadline: at + Duration::from_secs(60),
+            timed: false,
             counters: None,
         }
     }

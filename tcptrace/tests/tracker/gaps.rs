@@ -55,8 +55,8 @@ cases! {
         tick
         state
     " => "
-        A FIN_WAIT2 -> CLOSE unknown derived none timeout
-        A over: ? timeout ?
+        A FIN_WAIT2 -> CLOSE unknown derived none
+        A over: ? ? ?
         followed 0 ended 1 uncertain 1 evicted 0 lost 0
     "
 

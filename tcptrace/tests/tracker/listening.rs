@@ -27,10 +27,19 @@ cases! {
         L 7>2 own srv inode lo=10.0.0.1/80 re=10.0.0.2/80
     " => "
         L CLOSE -> LISTEN unknown event task srv
-        L LISTEN -> CLOSE 1s exact event task srv local
+        L LISTEN -> CLOSE 1s exact event opener srv local
         L2 CLOSE -> LISTEN 1s exact event task srv
-        L2 LISTEN -> CLOSE 1s exact event task srv local
+        L2 LISTEN -> CLOSE 1s exact event opener srv local
         L3 CLOSE -> SYN_SENT 1s exact event task srv
+    "
+
+    whoever_destroys_a_listener_is_not_taken_for_its_owner: "
+        L 7>10 own srv inode
+        +1s
+        L 10>7 own ss inode
+    " => "
+        L CLOSE -> LISTEN unknown event task srv
+        L LISTEN -> CLOSE 1s exact event opener srv local
     "
 
     a_listener_without_a_port_fails_at_once: "
@@ -39,7 +48,7 @@ cases! {
         L 10>7 own srv inode lo=0.0.0.0/-
     " => "
         L CLOSE -> LISTEN unknown event task srv
-        L LISTEN -> CLOSE 1us exact event task srv local
+        L LISTEN -> CLOSE 1us exact event opener srv local
     "
 
     children_that_nobody_accepted_are_reset_with_their_listener: "

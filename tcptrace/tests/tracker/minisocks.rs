@@ -67,7 +67,7 @@ cases! {
     " => "
         A FIN_WAIT2 -> TIME_WAIT 1s at_least classified none
         A over: ? time_wait ?
-        A TIME_WAIT -> CLOSE 10s estimated confirmed none
+        A TIME_WAIT -> CLOSE unknown confirmed none
     "
 
     a_dump_of_another_namespace_says_nothing_of_a_minisock: "
@@ -115,7 +115,7 @@ cases! {
         followed 0 ended 1 uncertain 0 evicted 0 lost 0
     "
 
-    an_orphan_that_nobody_looks_at_is_taken_to_last_the_usual_timeout: "
+    an_orphan_that_nobody_looks_at_ends_nobody_knows_when: "
         A row 4
         A 4>5 dead
         A 5>7 dead
@@ -123,8 +123,8 @@ cases! {
         tick
     " => "
         A FIN_WAIT1 -> FIN_WAIT2 0ns at_least event none
-        A FIN_WAIT2 -> CLOSE 60s estimated derived none timeout
-        A over: ? timeout ?
+        A FIN_WAIT2 -> CLOSE unknown derived none
+        A over: ? ? ?
     "
 
     an_orphan_whose_peer_closes_at_last_goes_to_time_wait_when_its_timer_says: "

@@ -42,7 +42,7 @@ fn an_orphan_goes_to_close_and_has_no_reason() {
 #[test]
 fn a_listener_is_one_connection_from_listen_to_close() {
     assert_eq!(
-        lines("L 7>10 own srv\nL 10>7 own srv"),
+        lines("L 7>10 own srv\nL 10>7 own srv shut=3"),
         ["L CLOSE -> LISTEN unknown event task srv", "L LISTEN -> CLOSE 1ms exact event task srv"]
     );
 }
