@@ -70,6 +70,8 @@ pub struct Tracker {
     held: HeldLines,
     /// Something was missed by then, and no dump that began later has been compared.
     resync: Option<Timestamp>,
+    /// A dump has told which sockets there were before the trace.
+    compared: bool,
     summary: Summary,
 }
 
@@ -270,9 +272,13 @@ impl Tracker {
             let dwell = connection.since.dwell(transition.at);
             return (connection, dwell);
         }
+        // Before the first dump a socket that nobody knows is only older than the trace.
+        let missed = known.is_some() || self.compared;
         let mut connection =
             known.unwrap_or_else(|| Connection::from_transition(transition, false));
-        self.count_uncertain(&connection.identity);
+        if missed {
+            self.count_uncertain(&connection.identity);
+        }
         connection.state = transition.from;
         connection.since = Since::Unknown;
         (connection, Dwell::Unknown)

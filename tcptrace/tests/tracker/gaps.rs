@@ -60,6 +60,15 @@ cases! {
         followed 0 ended 1 uncertain 1 evicted 0 lost 0
     "
 
+    before_the_first_dump_an_unknown_socket_is_only_older_than_the_trace: "
+        option not-compared
+        A 1>8 done inode
+        state
+    " => "
+        A ESTABLISHED -> CLOSE_WAIT unknown event -
+        followed 1 ended 0 uncertain 0 evicted 0 lost 0
+    "
+
     an_unknown_socket_is_followed_from_its_first_event_on: "
         A 1>8 done inode
         +1s

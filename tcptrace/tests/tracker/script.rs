@@ -58,6 +58,7 @@ pub(crate) fn run(script: &str) -> Vec<String> {
     let mut run = Run {
         now: Timestamp(START),
         options: Options::default(),
+        compared: true,
         tracker: None,
         renderer: Renderer::default(),
         lines: Vec::new(),
@@ -78,6 +79,8 @@ pub(crate) fn events(script: &str) -> Vec<Event> {
 struct Run {
     now: Timestamp,
     options: Options,
+    /// The first dump is over: no socket is older than the trace.
+    compared: bool,
     tracker: Option<Tracker>,
     renderer: Renderer,
     lines: Vec<String>,
@@ -109,6 +112,7 @@ impl Run {
         match word.split_once('=') {
             None if word == "no-reset-hook" => self.options.reset_hook = false,
             None if word == "no-destroy-hook" => self.options.destroy_hook = false,
+            None if word == "not-compared" => self.compared = false,
             None if word == "addresses" => self.renderer.addresses = true,
             Some(("sockets", count)) => self.options.max_connections = number(count),
             Some(("minisocks", count)) => self.options.max_minisocks = number(count),
@@ -117,7 +121,14 @@ impl Run {
     }
 
     fn tracker(&mut self) -> &mut Tracker {
-        self.tracker.get_or_insert_with(|| Tracker::new(self.options.clone()))
+        self.tracker.get_or_insert_with(|| {
+            let mut tracker = Tracker::new(self.options.clone());
+            if self.compared {
+                let end = DumpEnd { started: Timestamp(0), netns: Vec::new() };
+                tracker.apply(&Event::DumpEnd(end), &mut Vec::new());
+            }
+            tracker
+        })
     }
 
     fn tell(&mut self, changes: &[tcptrace::model::change::Change]) {

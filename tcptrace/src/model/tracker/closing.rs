@@ -95,9 +95,7 @@ impl Tracker {
             }
             Outcome::Closed(reason) => {
                 moved.reason = reason;
-                if fields.is_none()
-                    && moved.from == TcpState::FinWait2
-                {
+                if fields.is_none() && moved.from == TcpState::FinWait2 {
                     // Without fields nobody knows whether FIN_WAIT2 goes on as an orphan.
                     moved.dwell = moved.dwell.at_least();
                 }

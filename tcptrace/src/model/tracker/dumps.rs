@@ -272,6 +272,7 @@ impl Tracker {
     pub(super) fn dump_end(&mut self, end: &DumpEnd, changes: &mut Vec<Change>) {
         self.resync = self.resync.filter(|missed| *missed >= end.started);
         self.index = None;
+        self.compared = true;
         let started = end.started - SLACK;
         let netns = end.netns.iter().copied().collect();
         for minisock in self.minisocks.remove_absent(started, &netns) {
