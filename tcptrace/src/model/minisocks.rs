@@ -31,7 +31,7 @@ pub struct Minisock {
     pub connection: Connection,
     /// When it ends if nothing happens to it.
     pub deadline: Timestamp,
-    /// The deadline is the kernel's own: the constant of TIME_WAIT, or a timer that a dump showed.
+    /// The deadline is the kernel's own: the constant of TIME_WAIT, or what the event or a dump said.
     /// Else it is a guess, which no line may rest on.
     pub timed: bool,
     /// Counters that the full socket had at its end, until the connection is reported.

@@ -1,17 +1,14 @@
 //! The sockets that exist now, with age and owners.
 
-use std::{collections::HashMap, time::Duration};
+use std::collections::HashMap;
 
 use tcptrace_common::tcp_state::TcpState;
 
 use crate::{
-    event::{Holder, Process, Shape, Socket, TimerKind},
+    event::{Holder, Process, Shape, Socket, TIME_WAIT, TimerKind},
     model::change::Dwell,
     time::{Timestamp, nanoseconds},
 };
-
-/// How long TIME_WAIT lasts (`TCP_TIMEWAIT_LEN`, include/net/tcp.h, a constant in every kernel).
-pub const TIME_WAIT: Duration = Duration::from_secs(60);
 
 /// One socket of a list.
 #[derive(Clone, Debug, PartialEq)]

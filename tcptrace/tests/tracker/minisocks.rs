@@ -127,6 +127,45 @@ cases! {
         A over: ? ? ?
     "
 
+    an_orphan_that_the_dump_after_its_limit_does_not_show_has_timed_out: "
+        A 4>5 dead
+        A 5>7 dead limit=2
+        +3s
+        dump 1
+    " => "
+        A FIN_WAIT1 -> FIN_WAIT2 unknown event none
+        A FIN_WAIT2 -> CLOSE 2s estimated confirmed none timeout
+        A over: ? timeout ?
+    "
+
+    an_orphan_gone_before_its_limit_ended_nobody_knows_why: "
+        A 4>5 dead
+        +1ms
+        A 5>7 dead limit=20
+        +3s
+        dump 1
+    " => "
+        A FIN_WAIT1 -> FIN_WAIT2 unknown event none
+        A FIN_WAIT2 -> CLOSE 1ms at_least confirmed none
+        A over: ? ? ?
+    "
+
+    the_peer_on_this_host_tells_when_its_fin_reached_the_orphan: "
+        A 4>5 dead lo=10.0.0.1/4000 re=10.0.0.1/80
+        A 5>7 dead limit=60 lo=10.0.0.1/4000 re=10.0.0.1/80
+        B row 8 lo=10.0.0.1/80 re=10.0.0.1/4000
+        +3s
+        B 8>9 own srv shut=3 done inode lo=10.0.0.1/80 re=10.0.0.1/4000
+        B 9>7 dead done lo=10.0.0.1/80 re=10.0.0.1/4000
+    " => "
+        A FIN_WAIT1 -> FIN_WAIT2 unknown event none
+        B CLOSE_WAIT -> LAST_ACK 3s at_least event task srv
+        A FIN_WAIT2 -> TIME_WAIT 3s estimated confirmed none
+        A over: ? time_wait ?
+        B LAST_ACK -> CLOSE 0ns exact event opener srv fin
+        B over: ? last_ack ? LAST_ACK=0ns
+    "
+
     an_orphan_whose_peer_closes_at_last_goes_to_time_wait_when_its_timer_says: "
         A row 4
         A 4>5 dead

@@ -1,6 +1,6 @@
 //! Events in arbitrary order over a few sockets: mostly what a kernel might say, now and then not.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, time::Duration};
 
 use proptest::{collection::vec, prelude::*};
 use tcptrace::{
@@ -133,6 +133,7 @@ impl Host {
             on_cpu: dice.one_in(2).then(|| process(dice)),
             counters: None,
             cgroup: None,
+            orphan_lifetime: dice.one_in(2).then(|| Duration::from_secs(2)),
         }
     }
 

@@ -23,7 +23,7 @@
 
 #![expect(clippy::panic, reason = "a script with a mistake is a failed test, with a message")]
 
-use std::net::IpAddr;
+use std::{net::IpAddr, time::Duration};
 
 use tcptrace::{
     event::{
@@ -221,6 +221,7 @@ fn transition(letter: char, states: &str, words: &[&str], at: Timestamp) -> Tran
         on_cpu: None,
         counters: None,
         cgroup: None,
+        orphan_lifetime: None,
     };
     match (from, to) {
         (TcpState::Close, TcpState::SynSent) => transition.tuple.local.port = None,
@@ -243,6 +244,9 @@ fn change_transition(transition: &mut Transition, letter: char, word: &str) {
         Some(("ns", netns)) => transition.netns = netns.parse().ok(),
         Some(("lo", end)) => transition.tuple.local = endpoint(end),
         Some(("re", end)) => transition.tuple.remote = endpoint(end),
+        Some(("limit", seconds)) => {
+            transition.orphan_lifetime = Some(Duration::from_secs(number(seconds)));
+        }
         Some(("err", err)) => fields.err = number(err),
         Some(("shut", mask)) => fields.shutdown = number(mask),
         Some(_) => panic!("what is {word}?"),

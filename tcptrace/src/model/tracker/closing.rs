@@ -6,18 +6,17 @@ use tcptrace_common::tcp_state::TcpState;
 
 use super::{Tracker, held::Held};
 use crate::{
-    event::{Hook, HookKind, Transition},
+    event::{Hook, HookKind, TIME_WAIT, Transition},
     model::{
         change::{Change, Dwell, End, Evidence, Identity, Moved, Owner, Reason},
         classify::{Outcome, classify_close, may_have_sent_reset},
         connection::{Connection, Since},
         minisocks::Minisock,
-        socket_list::TIME_WAIT,
     },
     time::Timestamp,
 };
 
-/// When to give an orphan up of which no dump has told the timer: the default `tcp_fin_timeout`.
+/// When to give an orphan up whose timer nobody has told: the default `tcp_fin_timeout`.
 const FIN_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How the end of a minisock came to be known.
@@ -87,17 +86,24 @@ impl Tracker {
                 changes.push(Change::Moved(moved));
                 connection.enter(TcpState::TimeWait, Since::Exact(transition.at), moved.dwell);
                 self.sum_up(&connection, &moved, End::TimeWait, transition, changes);
-                self.add_minisock(connection, transition, TIME_WAIT, changes);
+                self.add_minisock(connection, transition, Some(TIME_WAIT), changes);
             }
             Outcome::OrphanFinWait2 => {
                 connection.state = TcpState::FinWait2;
-                self.add_minisock(connection, transition, FIN_TIMEOUT, changes);
+                let lifetime = transition.orphan_lifetime;
+                self.add_minisock(connection, transition, lifetime, changes);
             }
             Outcome::Closed(reason) => {
                 moved.reason = reason;
                 if fields.is_none() && moved.from == TcpState::FinWait2 {
                     // Without fields nobody knows whether FIN_WAIT2 goes on as an orphan.
                     moved.dwell = moved.dwell.at_least();
+                }
+                if reason == Some(Reason::Fin) {
+                    // Whoever acknowledged our FIN has it; if that is an orphan of this namespace,
+                    // no event of its own tells so.
+                    let Identity { tuple, netns, .. } = connection.identity;
+                    self.orphan_got_its_fin(netns, &tuple.reversed(), transition.at, changes);
                 }
                 if reason == Some(Reason::ResetByPeer) && connection.reset_received {
                     moved.evidence = Evidence::Confirmed;
@@ -159,12 +165,12 @@ impl Tracker {
         &mut self,
         connection: Connection,
         transition: &Transition,
-        lifetime: Duration,
+        lifetime: Option<Duration>,
         changes: &mut Vec<Change>,
     ) {
         let Identity { tuple, netns, cookie, .. } = connection.identity;
-        let mut deadline = transition.at + lifetime;
-        let mut timed = connection.state == TcpState::TimeWait;
+        let mut deadline = transition.at + lifetime.unwrap_or(FIN_TIMEOUT);
+        let mut timed = lifetime.is_some();
         // The kernel makes the minisock just before the event (`tcp_time_wait`, 5.10 to 7.2), so
         // that a dump may have shown it already.
         let shown = self.minisocks.at(netns, &tuple).map(|shown| shown.connection.identity.cookie);

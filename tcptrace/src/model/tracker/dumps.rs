@@ -9,13 +9,13 @@ use tcptrace_common::tcp_state::TcpState;
 
 use super::{Tracker, closing::MinisockEnd};
 use crate::{
-    event::{DumpEnd, Shape, Socket, Tuple},
+    event::{DumpEnd, Shape, Socket, TIME_WAIT, Tuple},
     model::{
         change::{Change, Dwell, End, Evidence, Moved},
         connection::{Connection, Since, can_become},
         filter::Verdict,
         minisocks::Minisock,
-        socket_list::{TIME_WAIT, time_wait_began},
+        socket_list::time_wait_began,
     },
     time::Timestamp,
 };
@@ -198,7 +198,8 @@ impl Tracker {
             let id = minisock.connection.identity.id;
             if (minisock.connection.state, socket.state) == (TcpState::FinWait2, TcpState::TimeWait)
             {
-                self.orphan_got_its_fin(socket, changes);
+                let began = time_wait_began(socket).map_or(socket.at, |at| at.min(socket.at));
+                self.orphan_got_its_fin(netns, &socket.tuple, began, changes);
             }
             self.minisocks.update(id, |minisock| {
                 minisock.connection.last_seen = socket.at;
@@ -225,22 +226,26 @@ impl Tracker {
         }
     }
 
-    /// A dump shows TIME_WAIT where an orphan was in FIN_WAIT2: its FIN came in between, and the
-    /// timer, which then began with 60 s, tells when.
-    fn orphan_got_its_fin(&mut self, socket: &Socket, changes: &mut Vec<Change>) {
-        let Some(minisock) = self.minisocks.at(Some(socket.netns), &socket.tuple) else {
+    /// The peer's FIN has reached an orphan in FIN_WAIT2, by `began`: a dump shows TIME_WAIT at its
+    /// ends, with a timer that began with 60 s then, or the peer's end saw its FIN acknowledged.
+    pub(super) fn orphan_got_its_fin(
+        &mut self,
+        netns: Option<u32>,
+        tuple: &Tuple,
+        began: Timestamp,
+        changes: &mut Vec<Change>,
+    ) {
+        let Some(minisock) = self.minisocks.at(netns, tuple) else {
             return;
         };
+        if minisock.connection.state != TcpState::FinWait2 {
+            return;
+        }
         let mut connection = minisock.connection.clone();
         let counters = minisock.counters;
         // The timer counts in jiffies, which may put the moment before we last saw FIN_WAIT2.
-        let began = time_wait_began(socket)
-            .map_or(socket.at, |at| at.min(socket.at))
-            .max(connection.last_seen);
-        let dwell = match connection.since.dwell(began) {
-            Dwell::Exact(ns) => Dwell::Estimated(ns),
-            dwell => dwell,
-        };
+        let began = began.max(connection.last_seen);
+        let dwell = connection.since.dwell(began).estimated();
         let moved = Moved {
             at: began,
             identity: connection.identity,
