@@ -89,6 +89,8 @@ layout! {
     file_inode = "file" "f_inode" true;
     /// Inode number, as in /proc/PID/fd.
     inode_ino = "inode" "i_ino" true;
+    /// `tcp_fin_timeout` of a network namespace, jiffies.
+    net_fin_timeout = "net" "ipv4.sysctl_tcp_fin_timeout" false;
     /// Inode number of a network namespace, as in /proc/PID/ns/net.
     net_inum = "net" "ns.inum" true;
     /// Pointer from a cgroup to its kernfs node.
@@ -115,10 +117,14 @@ layout! {
     total_retrans = "tcp_sock" "total_retrans" false;
     /// Smoothed round-trip time in eighths of a microsecond.
     srtt_us = "tcp_sock" "srtt_us" false;
+    /// `TCP_LINGER2` of a socket in jiffies: 0 for the namespace's limit, negative for none.
+    linger2 = "tcp_sock" "linger2" false;
     /// The byte that holds `repair`; [`Settings::repair_mask`] tells the bit.
     repair = "tcp_sock" "repair" false;
     /// When the last ACK arrived, low 32 bits of jiffies.
     rcv_tstamp = "tcp_sock" "rcv_tstamp" false;
+    /// Retransmission timeout, jiffies.
+    rto = "inet_connection_sock" "icsk_rto" false;
     /// What timer is pending on the retransmit timer.
     pending = "inet_connection_sock" "icsk_pending" false;
     /// Unanswered retransmissions of the oldest segment.

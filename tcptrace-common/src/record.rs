@@ -27,7 +27,7 @@ pub const FLAG_KERNEL: u8 = 1 << 1;
 pub const FLAG_CLASSIC: u8 = 1 << 2;
 /// [`TransitionRecord::flags`]: the socket is in repair mode; read at CLOSE only.
 pub const FLAG_REPAIR: u8 = 1 << 3;
-/// [`TransitionRecord::detail`]: pid, tid and comm of the task on the CPU are filled in.
+/// [`TransitionRecord::detail`]: pid and comm of the task on the CPU are filled in.
 pub const DETAIL_TASK: u8 = 1;
 /// [`TransitionRecord::detail`]: byte counts, retransmits and round-trip time are filled in.
 pub const DETAIL_COUNTERS: u8 = 1 << 1;
@@ -91,8 +91,8 @@ pub struct DetailRecord {
     pub transition: TransitionRecord,
     /// Thread group of the task on the CPU; its owner only with [`FLAG_OWNED`].
     pub pid: u32,
-    /// Thread on the CPU.
-    pub tid: u32,
+    /// At FIN_WAIT2 to CLOSE the socket's FIN_WAIT2 limit in jiffies (`tcp_fin_time`); 0 unknown.
+    pub fin_time: u32,
     /// Its command name, zero-padded, any bytes.
     pub comm: [u8; 16],
     /// Id of the cgroup the socket was created in.

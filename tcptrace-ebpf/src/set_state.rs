@@ -35,6 +35,7 @@ const AF_INET6: u16 = 10;
 const IPPROTO_TCP: u16 = 6;
 const LISTEN: u8 = TcpState::Listen.number();
 const SYN_RECV: u8 = TcpState::SynRecv.number();
+const FIN_WAIT2: u8 = TcpState::FinWait2.number();
 const CLOSE: u8 = TcpState::Close.number();
 
 /// What the program reads of a socket before it knows whether a record is wanted.
@@ -222,14 +223,11 @@ unsafe fn fill_detail(
     // SAFETY: `record` is reserved memory of its size; the fields of `sk` and `tcp` are as in `look`.
     unsafe {
         if owned || setting!(on_cpu) != 0 {
-            let pid_tgid = bpf_get_current_pid_tgid();
-            (*record).pid = (pid_tgid >> 32) as u32;
-            (*record).tid = pid_tgid as u32;
+            (*record).pid = (bpf_get_current_pid_tgid() >> 32) as u32;
             bpf_get_current_comm((&raw mut (*record).comm).cast(), 16);
             detail |= DETAIL_TASK;
         } else {
             (*record).pid = 0;
-            (*record).tid = 0;
             (*record).comm = [0; 16];
         }
         (*record).cgroup = 0;
@@ -241,6 +239,7 @@ unsafe fn fill_detail(
             detail |= DETAIL_CGROUP;
         }
         let tcp = socket.tcp;
+        (*record).fin_time = if old == FIN_WAIT2 && !tcp.is_null() { fin_time(socket) } else { 0 };
         if tcp.is_null() || offset!(bytes_sent) == ABSENT {
             (*record).tx_bytes = 0;
             (*record).rx_bytes = 0;
@@ -255,6 +254,23 @@ unsafe fn fill_detail(
             detail |= DETAIL_COUNTERS;
         }
         fill(&raw mut (*record).transition, socket, old, new, owned, KIND_DETAIL, detail);
+    }
+}
+
+/// `tcp_fin_time` (`include/net/tcp.h`, 5.10 to 7.2): how long an orphan may stay in FIN_WAIT2.
+#[inline(always)]
+unsafe fn fin_time(socket: &Socket) -> u32 {
+    if offset!(net_fin_timeout) == ABSENT || offset!(linger2) == ABSENT || offset!(rto) == ABSENT {
+        return 0;
+    }
+    // SAFETY: the fields of `tcp` are of the types named, `skc_net.net` points to a `struct net`.
+    unsafe {
+        let linger2 = load::<u32>(socket.tcp, offset!(linger2));
+        let net = load::<*const u8>(socket.sk, offset!(net));
+        let limit = if linger2 == 0 { load::<u32>(net, offset!(net_fin_timeout)) } else { linger2 };
+        let rto = load::<u32>(socket.tcp, offset!(rto));
+        let least = (rto << 2) - (rto >> 1);
+        if (limit as i32) < least as i32 { least } else { limit }
     }
 }
 

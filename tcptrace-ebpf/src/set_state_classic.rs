@@ -91,12 +91,11 @@ unsafe fn trace(ctx: &TracePointContext) -> Result<(), i32> {
         let Some(mut entry) = emit::reserve::<DetailRecord>(KIND_DETAIL) else {
             return Ok(());
         };
-        let pid_tgid = bpf_get_current_pid_tgid();
         let record = entry.as_mut_ptr();
         record.write(DetailRecord {
             transition,
-            pid: (pid_tgid >> 32) as u32,
-            tid: pid_tgid as u32,
+            pid: (bpf_get_current_pid_tgid() >> 32) as u32,
+            fin_time: 0,
             comm: [0; 16],
             cgroup: 0,
             tx_bytes: 0,

@@ -3,11 +3,14 @@
 //! Whatever replay needs is an event (owners, losses, socket dumps, clock samples), because the
 //! machine that produced them is gone by then. Unknown is `None`.
 
-use std::{fmt, net::IpAddr};
+use std::{fmt, net::IpAddr, time::Duration};
 
 use tcptrace_common::tcp_state::TcpState;
 
 use crate::time::{ClockSample, Timestamp};
+
+/// How long TIME_WAIT lasts (`TCP_TIMEWAIT_LEN`, include/net/tcp.h, a constant in every kernel).
+pub const TIME_WAIT: Duration = Duration::from_secs(60);
 
 /// One input of the analysis.
 #[derive(Clone, Debug, PartialEq)]
@@ -51,6 +54,12 @@ pub struct Tuple {
 }
 
 impl Tuple {
+    /// The same connection as the other end sees it.
+    #[must_use]
+    pub fn reversed(&self) -> Self {
+        Self { local: self.remote, remote: self.local, ..*self }
+    }
+
     /// Both addresses and ports are known.
     #[must_use]
     pub fn is_complete(&self) -> bool {
@@ -123,6 +132,8 @@ pub struct Transition {
     pub counters: Option<Counters>,
     /// Id of the cgroup in which the socket was created.
     pub cgroup: Option<u64>,
+    /// How long the minisock of an orphan leaving FIN_WAIT2 will wait for the peer's FIN.
+    pub orphan_lifetime: Option<Duration>,
 }
 
 /// What the socket itself said in the event.

@@ -110,6 +110,10 @@ pub async fn run(
         }
         ended = live.turn()?.or(ended);
     }
+    live.pipeline.finish();
+    if ended == Some(Stop::Asked) {
+        live.write()?;
+    }
     Ok(live.pipeline.summary())
 }
 

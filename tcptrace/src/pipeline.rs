@@ -35,7 +35,8 @@ pub struct Pipeline {
 impl Pipeline {
     /// A pipeline that tracks connections.
     #[must_use]
-    pub fn tracked(options: Options, filter: Filter, clock: ClockSample) -> Self {
+    pub fn tracked(mut options: Options, filter: Filter, clock: ClockSample) -> Self {
+        options.only = filter.clone();
         Self::new(View::Tracked(Box::new(Tracker::new(options))), filter, clock)
     }
 
@@ -72,6 +73,14 @@ impl Pipeline {
     pub fn advance_to(&mut self, now: Timestamp) {
         if let View::Tracked(tracker) = &mut self.view {
             tracker.advance_to(now, &mut self.changes);
+        }
+        self.select();
+    }
+
+    /// Ends the trace: tells what was still held back.
+    pub fn finish(&mut self) {
+        if let View::Tracked(tracker) = &mut self.view {
+            tracker.finish(&mut self.changes);
         }
         self.select();
     }

@@ -20,7 +20,7 @@ use tcptrace_common::{
 use crate::{
     event::{
         Comm, Counters, Endpoint, Event, Holder, Hook, HookKind, Process, Shape, Socket,
-        SocketFields, Timer, TimerKind, Transition, Tuple,
+        SocketFields, TIME_WAIT, Timer, TimerKind, Transition, Tuple,
     },
     time::Timestamp,
 };
@@ -28,14 +28,15 @@ use crate::{
 const AF_INET: u8 = 2;
 const AF_INET6: u8 = 10;
 
-/// Decodes one record of the ring buffer; `None` if it is not one we write.
+/// Decodes one record of the ring buffer; `None` if it is not one we write. `jiffy_ns` is the length
+/// of a jiffy.
 #[must_use]
-pub fn event(bytes: &[u8]) -> Option<Event> {
+pub fn event(bytes: &[u8], jiffy_ns: u64) -> Option<Event> {
     match *bytes.first()? {
-        KIND_TRANSITION => transition(&read(bytes)?, None).map(Event::Transition),
+        KIND_TRANSITION => transition(&read(bytes)?, None, jiffy_ns).map(Event::Transition),
         KIND_DETAIL => {
             let detail: DetailRecord = read(bytes)?;
-            transition(&detail.transition, Some(&detail)).map(Event::Transition)
+            transition(&detail.transition, Some(&detail), jiffy_ns).map(Event::Transition)
         }
         KIND_DESTROYED | KIND_RESET_RECEIVED | KIND_RESET_SENT => {
             hook(&read(bytes)?).map(Event::Hook)
@@ -49,16 +50,20 @@ fn read<T: AnyBitPattern>(bytes: &[u8]) -> Option<T> {
     bytemuck::try_pod_read_unaligned(bytes).ok()
 }
 
-fn transition(record: &TransitionRecord, detail: Option<&DetailRecord>) -> Option<Transition> {
+fn transition(
+    record: &TransitionRecord,
+    detail: Option<&DetailRecord>,
+    jiffy_ns: u64,
+) -> Option<Transition> {
     let from = TcpState::from_number(record.old)?;
     let to = TcpState::from_number(record.new)?;
     let listens = from == TcpState::Listen && to == TcpState::Close || to == TcpState::Listen;
-    let tuple = tuple(
-        record.family,
-        (&record.laddr, record.lport),
-        (&record.raddr, record.rport),
-        listens,
-    )?;
+    let classic = record.flags & FLAG_CLASSIC != 0;
+    // There the port is that of the previous try, if there was one: it is chosen after the event
+    // (tcp_v4_connect, 5.10 to 7.2). The other program reads `skc_num`, which is never stale.
+    let lport = if classic && to == TcpState::SynSent { 0 } else { record.lport };
+    let tuple =
+        tuple(record.family, (&record.laddr, lport), (&record.raddr, record.rport), listens)?;
     let has = |bit: u8| detail.filter(|_| record.detail & bit != 0);
     Some(Transition {
         at: Timestamp(record.boot_ns),
@@ -68,7 +73,7 @@ fn transition(record: &TransitionRecord, detail: Option<&DetailRecord>) -> Optio
         to,
         tuple,
         netns: known(record.netns),
-        socket: (record.flags & FLAG_CLASSIC == 0).then(|| SocketFields {
+        socket: (!classic).then(|| SocketFields {
             owned: record.flags & FLAG_OWNED != 0,
             dead: record.sk_flags & SOCK_DEAD != 0,
             done: record.sk_flags & SOCK_DONE != 0,
@@ -81,7 +86,20 @@ fn transition(record: &TransitionRecord, detail: Option<&DetailRecord>) -> Optio
         on_cpu: has(DETAIL_TASK).map(|detail| Process { pid: detail.pid, comm: Comm(detail.comm) }),
         counters: has(DETAIL_COUNTERS).map(|detail| counters(detail, record)),
         cgroup: has(DETAIL_CGROUP).and_then(|detail| known(detail.cgroup)),
+        orphan_lifetime: detail
+            .and_then(|detail| known(detail.fin_time))
+            .map(|jiffies| orphan_lifetime(jiffies, jiffy_ns)),
     })
+}
+
+/// A limit above 60 s is first waited out by the full socket, down to the last 60 s, and then once
+/// more by the minisock (`tcp_rcv_state_process` and `tcp_keepalive_timer`, 5.10 to 7.2).
+fn orphan_lifetime(fin_time: u32, jiffy_ns: u64) -> Duration {
+    let limit = Duration::from_nanos(u64::from(fin_time).saturating_mul(jiffy_ns));
+    match limit.checked_sub(TIME_WAIT) {
+        Some(rest) if !rest.is_zero() => rest,
+        _ => limit,
+    }
 }
 
 fn counters(detail: &DetailRecord, record: &TransitionRecord) -> Counters {
@@ -229,10 +247,12 @@ mod tests {
     use bytemuck::Zeroable;
 
     use super::{
-        AF_INET, AF_INET6, DetailRecord, Event, KIND_DETAIL, KIND_TRANSITION, SocketRecord,
-        TransitionRecord, event, socket, tuple,
+        AF_INET, AF_INET6, DetailRecord, Event, FLAG_CLASSIC, KIND_DETAIL, KIND_TRANSITION,
+        SocketRecord, TransitionRecord, event, orphan_lifetime, socket, tuple,
     };
     use crate::time::Timestamp;
+
+    const JIFFY_NS: u64 = 4_000_000;
 
     fn record() -> TransitionRecord {
         TransitionRecord {
@@ -248,7 +268,8 @@ mod tests {
 
     #[test]
     fn zero_means_unknown() {
-        let Some(Event::Transition(transition)) = event(bytemuck::bytes_of(&record())) else {
+        let Some(Event::Transition(transition)) = event(bytemuck::bytes_of(&record()), JIFFY_NS)
+        else {
             panic!("a valid record");
         };
         assert_eq!(transition.tuple.local.port, Some(443));
@@ -259,10 +280,23 @@ mod tests {
     }
 
     #[test]
+    fn the_classic_tracepoint_does_not_know_the_port_of_a_connecting_socket() {
+        let connecting = TransitionRecord { old: 7, new: 2, ..record() };
+        for (flags, port) in [(0, Some(443)), (FLAG_CLASSIC, None)] {
+            let record = TransitionRecord { flags, ..connecting };
+            let Some(Event::Transition(transition)) = event(bytemuck::bytes_of(&record), JIFFY_NS)
+            else {
+                panic!("a valid record");
+            };
+            assert_eq!(transition.tuple.local.port, port);
+        }
+    }
+
+    #[test]
     fn strange_records_are_refused() {
         let good = record();
-        assert_eq!(event(&[]), None);
-        assert_eq!(event(&bytemuck::bytes_of(&good)[..79]), None);
+        assert_eq!(event(&[], JIFFY_NS), None);
+        assert_eq!(event(&bytemuck::bytes_of(&good)[..79], JIFFY_NS), None);
         for bad in [
             TransitionRecord { kind: 77, ..good },
             TransitionRecord { kind: KIND_DETAIL, ..good },
@@ -270,7 +304,7 @@ mod tests {
             TransitionRecord { new: 13, ..good },
             TransitionRecord { family: 1, ..good },
         ] {
-            assert_eq!(event(bytemuck::bytes_of(&bad)), None, "{bad:?}");
+            assert_eq!(event(bytemuck::bytes_of(&bad), JIFFY_NS), None, "{bad:?}");
         }
     }
 
@@ -281,7 +315,7 @@ mod tests {
             rx_bytes: 101,
             ..DetailRecord::zeroed()
         };
-        let rx = |detail: &DetailRecord| match event(bytemuck::bytes_of(detail)) {
+        let rx = |detail: &DetailRecord| match event(bytemuck::bytes_of(detail), JIFFY_NS) {
             Some(Event::Transition(transition)) => transition.counters.map(|c| c.rx_bytes),
             _ => None,
         };
@@ -310,8 +344,16 @@ mod tests {
             last_ack: u32::MAX - 4,
             ..SocketRecord::zeroed()
         };
-        let socket = socket(bytemuck::bytes_of(&record), 4_000_000).expect("valid");
+        let socket = socket(bytemuck::bytes_of(&record), JIFFY_NS).expect("valid");
         assert_eq!(socket.last_ack, Some(Timestamp(1_000_000_000 - 9 * 4_000_000)));
         assert_eq!(socket.last_data, None);
+    }
+
+    #[test]
+    fn an_orphan_waits_for_the_limit_or_what_is_left_of_it_above_a_minute() {
+        for (limit_s, lifetime_s) in [(2, 2), (60, 60), (61, 1), (100, 40), (180, 120)] {
+            let jiffies = limit_s * 250;
+            assert_eq!(orphan_lifetime(jiffies, JIFFY_NS).as_secs(), lifetime_s, "{limit_s} s");
+        }
     }
 }

@@ -54,24 +54,30 @@ fn dump(family: u8, netns: u32, found: &mut Vec<Socket>) -> Result<()> {
     request.finalize();
     let mut bytes = vec![0; request.buffer_len()];
     request.serialize(&mut bytes);
+    // The kernel fills the first datagram when it is asked, each further one while the one before is
+    // received (`netlink_recvmsg`, 5.10 to 7.2). A row dated later than it was looked at would
+    // contradict the events in between.
+    let mut filled = clock::now();
     socket.send(&bytes, 0)?;
     let mut buffer = vec![0; BUFFER];
     loop {
+        let next_filled = clock::now();
         let length = socket.recv(&mut &mut buffer[..], 0)?;
-        if walk(&buffer[..length], netns, found)? {
+        if walk(&buffer[..length], netns, filled, found)? {
             return Ok(());
         }
+        filled = next_filled;
     }
 }
 
-/// Reads the messages of one datagram; true at the end of the dump.
-fn walk(mut bytes: &[u8], netns: u32, found: &mut Vec<Socket>) -> Result<bool> {
+/// Reads the messages of one datagram filled at `at`; true at the end of the dump.
+fn walk(mut bytes: &[u8], netns: u32, at: Timestamp, found: &mut Vec<Socket>) -> Result<bool> {
     while !bytes.is_empty() {
         let message = NetlinkBuffer::new_checked(bytes)?;
         match message.message_type() {
             NLMSG_DONE => return Ok(true),
             NLMSG_ERROR => bail!("the kernel refused the request"),
-            _ => found.extend(parse(message.payload(), netns, clock::now())),
+            _ => found.extend(parse(message.payload(), netns, at)),
         }
         let length = (message.length() as usize).next_multiple_of(4);
         bytes = bytes.get(length..).unwrap_or_default();
@@ -154,7 +160,7 @@ mod tests {
     #[test]
     fn a_truncated_datagram_is_an_error_not_a_loop() {
         let mut found = Vec::new();
-        assert!(walk(&[1, 2, 3], 1, &mut found).is_err());
-        assert!(walk(&[0; 16], 1, &mut found).is_err());
+        assert!(walk(&[1, 2, 3], 1, Timestamp(0), &mut found).is_err());
+        assert!(walk(&[0; 16], 1, Timestamp(0), &mut found).is_err());
     }
 }

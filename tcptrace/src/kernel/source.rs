@@ -174,7 +174,7 @@ impl KernelSource {
             && let Some(record) = ring.next()
         {
             taken += 1;
-            match decode::event(&record) {
+            match decode::event(&record, self.jiffy_ns) {
                 Some(event) => events.push(event),
                 None => undecodable += 1,
             }

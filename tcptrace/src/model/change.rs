@@ -149,6 +149,25 @@ impl Dwell {
         }
     }
 
+    /// The same time, but told from a timer: no better than an estimate.
+    #[must_use]
+    pub const fn estimated(self) -> Self {
+        match self {
+            Self::Exact(ns) => Self::Estimated(ns),
+            other => other,
+        }
+    }
+
+    /// The same time, but the state may have lasted longer: at least no time at all says nothing.
+    #[must_use]
+    pub const fn at_least(self) -> Self {
+        match self {
+            Self::Exact(0) | Self::Estimated(_) => Self::Unknown,
+            Self::Exact(ns) => Self::AtLeast(ns),
+            other => other,
+        }
+    }
+
     /// The name in JSON.
     #[must_use]
     pub const fn name(self) -> &'static str {

@@ -6,7 +6,10 @@
 
 use tcptrace_common::tcp_state::TcpState;
 
-use crate::{event::SocketFields, model::change::Reason};
+use crate::{
+    event::{Process, SocketFields, Transition},
+    model::change::Reason,
+};
 
 /// What became of a connection whose full socket goes to CLOSE.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,8 +86,112 @@ pub fn may_have_sent_reset(from: TcpState, fields: Option<&SocketFields>) -> boo
         && fields.is_some_and(|fields| fields.dead && fields.err == ECONNRESET)
 }
 
-/// Whether the task in the event is whoever destroyed the socket (`ss -K`), not its owner.
+/// The task in the event, if it is surely a user of the socket: it owned the lock, and neither is
+/// the socket the kernel's own nor may the task be whoever destroys it (`ss -K`).
+///
+/// The destroyer of a listener leaves no error yet (`tcp_abort`, 5.10 to 7.2), only no sign of
+/// `close()` either, which sets both directions' shutdown first. `shutdown()` looks the same, so
+/// then the task is not believed.
 #[must_use]
-pub fn is_destroyed_by_stranger(to: TcpState, fields: &SocketFields) -> bool {
-    to == TcpState::Close && fields.err == ECONNABORTED
+pub fn owning_task(transition: &Transition) -> Option<Process> {
+    let fields = transition.socket.as_ref()?;
+    let destroyed = transition.to == TcpState::Close
+        && (fields.err == ECONNABORTED
+            || (transition.from == TcpState::Listen && fields.shutdown == 0));
+    let used = fields.owned && !fields.kernel && !destroyed;
+    transition.on_cpu.filter(|_| used)
+}
+
+#[cfg(test)]
+mod tests {
+    use tcptrace_common::tcp_state::TcpState::{
+        self, CloseWait, Closing, Established, FinWait1, FinWait2, LastAck, Listen, SynRecv,
+        SynSent,
+    };
+
+    use super::{
+        Outcome::{self, Closed, OrphanFinWait2, TimeWait},
+        classify_close, may_have_sent_reset,
+    };
+    use crate::{
+        event::SocketFields,
+        model::change::Reason::{
+            Destroyed, Fin, Local, Refused, ResetByPeer, ResetByUs, Timeout, Unreachable,
+        },
+    };
+
+    /// `own dead done repair err=N` as fields.
+    fn fields(words: &str) -> SocketFields {
+        let has = |word| words.split(' ').any(|other| other == word);
+        let err = words.split(' ').find_map(|word| word.strip_prefix("err="));
+        SocketFields {
+            owned: has("own"),
+            dead: has("dead"),
+            done: has("done"),
+            repair: has("repair"),
+            err: err.map_or(0, |err| err.parse().expect("a number")),
+            ..SocketFields::default()
+        }
+    }
+
+    #[test]
+    fn each_way_to_close_is_told_from_the_fields_of_the_socket() {
+        let rows: &[(TcpState, &str, Outcome)] = &[
+            (FinWait2, "dead", OrphanFinWait2),
+            (FinWait2, "dead own", OrphanFinWait2),
+            (FinWait2, "dead done", TimeWait),
+            (FinWait2, "done", TimeWait),
+            (FinWait2, "dead done err=71", TimeWait),
+            (FinWait2, "own", Closed(Some(ResetByUs))),
+            (FinWait2, "", Closed(None)),
+            (FinWait2, "err=104", Closed(Some(ResetByPeer))),
+            (FinWait2, "dead err=103 own", Closed(Some(Destroyed))),
+            (Closing, "dead done", TimeWait),
+            (Closing, "dead done err=104", Closed(Some(ResetByPeer))),
+            (LastAck, "dead done", Closed(Some(Fin))),
+            (LastAck, "dead done err=110", Closed(Some(Timeout))),
+            (LastAck, "dead done err=71", Closed(None)),
+            (SynSent, "err=111", Closed(Some(Refused))),
+            (SynSent, "err=110", Closed(Some(Timeout))),
+            (SynSent, "err=101", Closed(Some(Unreachable))),
+            (SynSent, "own", Closed(Some(Local))),
+            (SynRecv, "", Closed(None)),
+            (SynRecv, "own", Closed(Some(ResetByUs))),
+            (Established, "own", Closed(Some(ResetByUs))),
+            (Established, "own repair", Closed(Some(Local))),
+            (Established, "err=104", Closed(Some(ResetByPeer))),
+            (Established, "err=110", Closed(Some(Timeout))),
+            (Established, "err=113", Closed(Some(Unreachable))),
+            (CloseWait, "done err=32", Closed(Some(ResetByPeer))),
+            (CloseWait, "done own", Closed(Some(ResetByUs))),
+            (FinWait1, "dead", Closed(Some(ResetByUs))),
+            (FinWait1, "dead err=110", Closed(Some(Timeout))),
+            (Listen, "own", Closed(Some(Local))),
+        ];
+        for (from, words, outcome) in rows {
+            assert_eq!(classify_close(*from, Some(&fields(words))), *outcome, "{from} {words}");
+        }
+    }
+
+    #[test]
+    fn without_fields_only_the_end_of_a_listener_is_clear() {
+        for from in TcpState::ALL {
+            let expected = if from == Listen { Some(Local) } else { None };
+            assert_eq!(classify_close(from, None), Closed(expected), "{from}");
+        }
+    }
+
+    #[test]
+    fn only_an_orphan_that_seems_reset_may_have_sent_the_reset() {
+        for (from, words, expected) in [
+            (FinWait1, "dead err=104", true),
+            (FinWait2, "dead err=104", true),
+            (FinWait1, "err=104", false),
+            (FinWait1, "dead err=110", false),
+            (Established, "dead err=104", false),
+        ] {
+            assert_eq!(may_have_sent_reset(from, Some(&fields(words))), expected, "{from} {words}");
+        }
+        assert!(!may_have_sent_reset(FinWait1, None));
+    }
 }

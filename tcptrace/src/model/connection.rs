@@ -3,12 +3,12 @@
 use tcptrace_common::tcp_state::TcpState;
 
 use crate::{
-    event::{Counters, Endpoint, Process, Shape, Socket, Transition, Tuple},
+    event::{Counters, Process, Shape, Socket, Transition, Tuple},
     model::{
         change::{
             ConnectionId, Dwell, End, Finished, Identity, Owner, Role, STATE_SLOTS, state_slot,
         },
-        classify::is_destroyed_by_stranger,
+        classify::owning_task,
         socket_list::age,
     },
     time::Timestamp,
@@ -38,6 +38,23 @@ impl Since {
             Self::Unknown => return Dwell::Unknown,
         };
         now.since(entered).map_or(Dwell::Unknown, dwell)
+    }
+}
+
+/// Whether a connection that was in `before` can be in `after` later on. One that could not, on the
+/// same socket, is another connection.
+#[must_use]
+pub fn can_become(before: TcpState, after: TcpState) -> bool {
+    use TcpState::{
+        CloseWait, Closing, Established, FinWait1, FinWait2, LastAck, SynRecv, SynSent,
+    };
+    match before {
+        SynSent => after == SynRecv || after == Established || can_become(Established, after),
+        SynRecv => after == Established || can_become(Established, after),
+        Established => matches!(after, FinWait1 | FinWait2 | Closing | CloseWait | LastAck),
+        FinWait1 => matches!(after, FinWait2 | Closing),
+        CloseWait => after == LastAck,
+        _ => false,
     }
 }
 
@@ -134,18 +151,23 @@ impl Connection {
     }
 
     /// Whether `cookie` and `tuple` may be this connection's: what is known on both sides agrees.
+    /// The cookie alone names the socket, which may be connected again, from another port.
     #[must_use]
     pub fn may_be(&self, cookie: Option<u64>, tuple: &Tuple) -> bool {
-        let agree = |ours: &Endpoint, theirs: &Endpoint| {
-            ours.port.is_none() || theirs.port.is_none() || ours.port == theirs.port
-        };
-        match (self.identity.cookie, cookie) {
-            (Some(ours), Some(theirs)) => ours == theirs,
-            _ => {
-                agree(&self.identity.tuple.local, &tuple.local)
-                    && agree(&self.identity.tuple.remote, &tuple.remote)
-            }
+        fn agree<T: Copy + PartialEq>(ours: Option<T>, theirs: Option<T>) -> bool {
+            ours.is_none() || theirs.is_none() || ours == theirs
         }
+        let ours = &self.identity;
+        agree(ours.cookie, cookie)
+            && agree(ours.tuple.local.port, tuple.local.port)
+            && agree(ours.tuple.remote.port, tuple.remote.port)
+    }
+
+    /// Whether the event may be this connection's, perhaps with others missed in between.
+    #[must_use]
+    pub fn can_go_on_with(&self, transition: &Transition) -> bool {
+        self.may_be(transition.cookie, &transition.tuple)
+            && (self.state == transition.from || can_become(self.state, transition.from))
     }
 
     /// Takes over what an event knows of the socket itself.
@@ -162,8 +184,17 @@ impl Connection {
         }
     }
 
-    /// Takes over what is known of the addresses and ports.
-    pub fn learn_tuple(&mut self, tuple: &Tuple) {
+    /// Takes over what a dump knows of the socket.
+    pub fn learn_row(&mut self, socket: &Socket) {
+        self.last_seen = socket.at;
+        self.missed = false;
+        self.learn_tuple(&socket.tuple);
+        let identity = &mut self.identity;
+        identity.cookie = socket.cookie.or(identity.cookie);
+        identity.netns = Some(socket.netns);
+    }
+
+    fn learn_tuple(&mut self, tuple: &Tuple) {
         let ours = &mut self.identity.tuple;
         for (known, new) in [(&mut ours.local, tuple.local), (&mut ours.remote, tuple.remote)] {
             known.addr = new.addr.or(known.addr);
@@ -181,10 +212,7 @@ impl Connection {
         if fields.kernel {
             return Owner::Nobody;
         }
-        if fields.owned
-            && !is_destroyed_by_stranger(transition.to, fields)
-            && let Some(process) = transition.on_cpu
-        {
+        if let Some(process) = owning_task(transition) {
             self.owner = Owner::Opener(process);
             return Owner::Task(process);
         }

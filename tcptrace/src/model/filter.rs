@@ -171,3 +171,108 @@ fn family_of(tuple: &Tuple) -> Option<Family> {
     let listens_everywhere = tuple.local.addr.is_some_and(|addr| addr.is_unspecified());
     (tuple.remote.addr.is_some() || listens_everywhere).then_some(Family::V6)
 }
+
+#[cfg(test)]
+mod tests {
+    use tcptrace_common::tcp_state::TcpState::{CloseWait, Established, LastAck};
+
+    use super::{
+        Family, Filter,
+        Verdict::{self, Never, NotYet, Yes},
+    };
+    use crate::event::{Comm, Endpoint, Process, Tuple};
+
+    fn end(text: &str) -> Endpoint {
+        let (addr, port) = text.split_once('/').expect("address/port");
+        Endpoint { addr: addr.parse().ok(), port: port.parse().ok() }
+    }
+
+    fn tuple(local: &str, remote: &str) -> Tuple {
+        let (local, remote) = (end(local), end(remote));
+        let ipv6 = [local, remote].iter().any(|end| end.addr.is_some_and(|addr| addr.is_ipv6()));
+        Tuple { local, remote, v4mapped: false, ipv6 }
+    }
+
+    fn check(filter: &Filter, rows: &[(Tuple, Verdict)]) {
+        for (tuple, verdict) in rows {
+            assert_eq!(filter.judge_tuple(tuple), *verdict, "{tuple:?} by {filter:?}");
+        }
+    }
+
+    #[test]
+    fn a_mapped_connection_is_an_ipv4_one() {
+        let v4 = tuple("10.0.0.1/1", "10.0.0.2/2");
+        let mapped = Tuple { v4mapped: true, ipv6: true, ..v4 };
+        let v6 = tuple("2001:db8::1/1", "2001:db8::2/2");
+        let child = Tuple { ipv6: true, ..Tuple::default() };
+        let listener = tuple("::/80", "-/-");
+        let only = |family| Filter { family: Some(family), ..Filter::default() };
+        check(
+            &only(Family::V4),
+            &[(v4, Yes), (mapped, Yes), (v6, Never), (child, NotYet), (listener, Never)],
+        );
+        check(
+            &only(Family::V6),
+            &[(v4, Never), (mapped, Never), (v6, Yes), (child, NotYet), (listener, Yes)],
+        );
+    }
+
+    #[test]
+    fn a_port_that_is_not_known_yet_decides_nothing() {
+        let known = tuple("10.0.0.1/4000", "10.0.0.2/80");
+        let no_local = tuple("10.0.0.1/-", "10.0.0.2/80");
+        let no_remote = tuple("0.0.0.0/80", "-/-");
+        let local = |ports: &[u16]| Filter { local_ports: ports.to_vec(), ..Filter::default() };
+        let remote = |ports: &[u16]| Filter { remote_ports: ports.to_vec(), ..Filter::default() };
+        check(&local(&[1, 4000]), &[(known, Yes), (no_local, NotYet), (no_remote, Never)]);
+        check(&local(&[1]), &[(known, Never), (no_local, NotYet)]);
+        check(&remote(&[80]), &[(known, Yes), (no_local, Yes), (no_remote, NotYet)]);
+        check(&remote(&[443]), &[(known, Never), (no_local, Never), (no_remote, NotYet)]);
+        let both = Filter { remote_ports: vec![443], ..local(&[4000]) };
+        check(&both, &[(known, Never), (no_local, Never)]);
+    }
+
+    #[test]
+    fn either_end_may_lie_in_the_network() {
+        let in_network =
+            |network: &str| Filter { network: network.parse().ok(), ..Filter::default() };
+        let both = tuple("10.0.0.1/1", "192.0.2.7/2");
+        let mapped = Tuple { v4mapped: true, ipv6: true, ..both };
+        let one = tuple("10.0.0.1/1", "-/-");
+        check(&in_network("10.0.0.0/8"), &[(both, Yes), (mapped, Yes), (one, Yes)]);
+        check(&in_network("192.0.2.7/32"), &[(both, Yes), (mapped, Yes), (one, NotYet)]);
+        check(&in_network("172.16.0.0/12"), &[(both, Never), (one, NotYet)]);
+        let v6 = tuple("2001:db8::1/1", "2001:db8::2/2");
+        check(&in_network("2001:db8::/32"), &[(v6, Yes), (both, Never)]);
+        check(&in_network("0.0.0.0/0"), &[(v6, Never), (both, Yes)]);
+    }
+
+    #[test]
+    fn a_state_or_a_process_may_still_come() {
+        let filter = Filter { states: vec![CloseWait], ..Filter::default() };
+        assert_eq!(filter.judge_states(&[Established, CloseWait]), Yes);
+        assert_eq!(filter.judge_states(&[CloseWait, LastAck]), Yes);
+        assert_eq!(filter.judge_states(&[Established, LastAck]), NotYet);
+        let srv = Process { pid: 7, comm: Comm::from("srv") };
+        let other = Process { pid: 8, comm: Comm::from("srv") };
+        let by_pid = Filter { pids: vec![7], ..Filter::default() };
+        let by_both = Filter { comm: Some(Comm::from("cli")), ..by_pid.clone() };
+        for (filter, process, verdict) in [
+            (&by_pid, Some(&srv), Yes),
+            (&by_pid, Some(&other), NotYet),
+            (&by_pid, None, NotYet),
+            (&by_both, Some(&srv), NotYet),
+            (&Filter::default(), None, Yes),
+        ] {
+            assert_eq!(filter.judge_process(process), verdict);
+        }
+    }
+
+    #[test]
+    fn what_one_condition_rules_out_no_other_can_save() {
+        assert_eq!(Never.and(NotYet), Never);
+        assert_eq!(Yes.and(Never), Never);
+        assert_eq!(NotYet.and(Yes), NotYet);
+        assert_eq!(Yes.and(Yes), Yes);
+    }
+}

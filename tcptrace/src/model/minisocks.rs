@@ -2,15 +2,14 @@
 //! in FIN_WAIT2, after the full socket has gone. No tracepoint speaks of them.
 
 use std::{
-    cmp::Reverse,
-    collections::{BinaryHeap, HashMap},
+    collections::{BTreeSet, HashMap, HashSet},
     time::Duration,
 };
 
 use tcptrace_common::tcp_state::TcpState;
 
 use crate::{
-    event::{Counters, Tuple},
+    event::{Counters, Endpoint, Tuple},
     model::{change::ConnectionId, connection::Connection},
     time::Timestamp,
 };
@@ -22,6 +21,8 @@ const GRACE: Duration = Duration::from_secs(3);
 const LOOK_AT_ORPHAN: Duration = Duration::from_secs(1);
 /// When to look whether a minisock has ended, counted from its deadline.
 const LOOK_AFTER_DEADLINE: Duration = Duration::from_millis(300);
+/// When to try again to look into a namespace that could not be walked.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// A minisock and the connection it stands for.
 #[derive(Clone, Debug)]
@@ -30,11 +31,23 @@ pub struct Minisock {
     pub connection: Connection,
     /// When it ends if nothing happens to it.
     pub deadline: Timestamp,
+    /// The deadline is the kernel's own: the constant of TIME_WAIT, or what the event or a dump said.
+    /// Else it is a guess, which no line may rest on.
+    pub timed: bool,
     /// Counters that the full socket had at its end, until the connection is reported.
     pub counters: Option<Counters>,
 }
 
-type Key = (u32, Tuple);
+/// Namespace and both ends; a v4-mapped socket and an IPv4 one share their addresses.
+type Key = (u32, Endpoint, Endpoint);
+
+/// The minisocks of one network namespace.
+#[derive(Debug)]
+struct Namespace {
+    minisocks: usize,
+    /// When a dump of it could tell something.
+    look: Timestamp,
+}
 
 /// All minisocks that are being followed, bounded.
 #[derive(Debug, Default)]
@@ -42,12 +55,12 @@ pub struct Minisocks {
     by_id: HashMap<ConnectionId, Minisock>,
     by_tuple: HashMap<Key, ConnectionId>,
     orphans_by_cookie: HashMap<u64, ConnectionId>,
-    deadlines: BinaryHeap<Reverse<(Timestamp, ConnectionId)>>,
-    looks: HashMap<u32, Timestamp>,
+    deadlines: BTreeSet<(Timestamp, ConnectionId)>,
+    namespaces: HashMap<u32, Namespace>,
 }
 
-fn key(connection: &Connection) -> Key {
-    (connection.identity.netns.unwrap_or_default(), connection.identity.tuple)
+fn key(netns: Option<u32>, tuple: &Tuple) -> Key {
+    (netns.unwrap_or_default(), tuple.local, tuple.remote)
 }
 
 impl Minisocks {
@@ -66,58 +79,53 @@ impl Minisocks {
     /// Adds a minisock; the one that stood at the same addresses before is returned.
     pub fn insert(&mut self, minisock: Minisock) -> Option<Minisock> {
         let connection = &minisock.connection;
-        let id = connection.identity.id;
-        let replaced = self.remove_at(connection.identity.netns, &connection.identity.tuple);
-        self.by_tuple.insert(key(connection), id);
+        let identity = connection.identity;
+        let replaced = self.remove_at(identity.netns, &identity.tuple);
+        self.by_tuple.insert(key(identity.netns, &identity.tuple), identity.id);
         if connection.state == TcpState::FinWait2
-            && let Some(cookie) = connection.identity.cookie
+            && let Some(cookie) = identity.cookie
         {
-            self.orphans_by_cookie.insert(cookie, id);
+            self.orphans_by_cookie.insert(cookie, identity.id);
         }
-        self.schedule(&minisock, minisock.connection.last_seen);
-        self.by_id.insert(id, minisock);
+        self.deadlines.insert((minisock.deadline, identity.id));
+        if let Some(netns) = identity.netns {
+            let look = look_at(&minisock, connection.last_seen);
+            let namespace =
+                self.namespaces.entry(netns).or_insert(Namespace { minisocks: 0, look });
+            namespace.minisocks += 1;
+            namespace.look = namespace.look.min(look);
+        }
+        self.by_id.insert(identity.id, minisock);
         replaced
-    }
-
-    fn schedule(&mut self, minisock: &Minisock, now: Timestamp) {
-        let id = minisock.connection.identity.id;
-        self.deadlines.push(Reverse((minisock.deadline, id)));
-        if let Some(netns) = minisock.connection.identity.netns {
-            let look = look_at(minisock, now);
-            let next = self.looks.entry(netns).or_insert(look);
-            *next = (*next).min(look);
-        }
     }
 
     /// Changes a minisock in place and notes its new deadline.
     pub fn update(&mut self, id: ConnectionId, change: impl FnOnce(&mut Minisock)) {
-        let Some(mut minisock) = self.by_id.remove(&id) else {
+        let Some(minisock) = self.by_id.get_mut(&id) else {
             return;
         };
-        let (state, deadline) = (minisock.connection.state, minisock.deadline);
-        change(&mut minisock);
-        if state == TcpState::FinWait2
-            && minisock.connection.state != state
-            && let Some(cookie) = minisock.connection.identity.cookie
-        {
-            self.orphans_by_cookie.remove(&cookie);
+        self.deadlines.remove(&(minisock.deadline, id));
+        change(minisock);
+        self.deadlines.insert((minisock.deadline, id));
+        let Connection { identity, state, last_seen, .. } = minisock.connection;
+        if let Some(namespace) = identity.netns.and_then(|netns| self.namespaces.get_mut(&netns)) {
+            namespace.look = namespace.look.min(look_at(minisock, last_seen));
         }
-        if minisock.deadline != deadline {
-            self.schedule(&minisock, minisock.connection.last_seen);
+        if state != TcpState::FinWait2 {
+            self.forget_orphan(identity.cookie, id);
         }
-        self.by_id.insert(id, minisock);
     }
 
     /// The minisock at these addresses.
     #[must_use]
     pub fn at(&self, netns: Option<u32>, tuple: &Tuple) -> Option<&Minisock> {
-        let id = self.by_tuple.get(&(netns.unwrap_or_default(), *tuple))?;
+        let id = self.by_tuple.get(&key(netns, tuple))?;
         self.by_id.get(id)
     }
 
     /// Removes the minisock at these addresses.
     pub fn remove_at(&mut self, netns: Option<u32>, tuple: &Tuple) -> Option<Minisock> {
-        let id = *self.by_tuple.get(&(netns.unwrap_or_default(), *tuple))?;
+        let id = *self.by_tuple.get(&key(netns, tuple))?;
         self.remove(id)
     }
 
@@ -129,41 +137,45 @@ impl Minisocks {
 
     fn remove(&mut self, id: ConnectionId) -> Option<Minisock> {
         let minisock = self.by_id.remove(&id)?;
-        self.by_tuple.remove(&key(&minisock.connection));
-        if let Some(cookie) = minisock.connection.identity.cookie {
-            self.orphans_by_cookie.remove(&cookie);
+        let identity = &minisock.connection.identity;
+        self.by_tuple.remove(&key(identity.netns, &identity.tuple));
+        self.deadlines.remove(&(minisock.deadline, id));
+        self.forget_orphan(identity.cookie, id);
+        if let Some(netns) = identity.netns
+            && let Some(namespace) = self.namespaces.get_mut(&netns)
+        {
+            namespace.minisocks -= 1;
+            if namespace.minisocks == 0 {
+                self.namespaces.remove(&netns);
+            }
         }
         Some(minisock)
     }
 
-    /// Removes the minisock that ends first, to make room.
-    pub fn evict(&mut self) -> Option<Minisock> {
-        while let Some(Reverse((deadline, id))) = self.deadlines.pop() {
-            if self.is_current(deadline, id) {
-                return self.remove(id);
-            }
+    fn forget_orphan(&mut self, cookie: Option<u64>, id: ConnectionId) {
+        if let Some(cookie) = cookie
+            && self.orphans_by_cookie.get(&cookie) == Some(&id)
+        {
+            self.orphans_by_cookie.remove(&cookie);
         }
-        None
     }
 
-    /// Removes a minisock whose deadline passed so long ago that no dump will tell of it.
-    pub fn remove_overdue(&mut self, now: Timestamp) -> Option<Minisock> {
-        while let Some(&Reverse((deadline, id))) = self.deadlines.peek() {
-            let current = self.is_current(deadline, id);
-            if current && now < deadline + GRACE {
-                return None;
-            }
-            self.deadlines.pop();
-            if current {
-                return self.remove(id);
-            }
-        }
-        None
+    /// Removes the minisock that ends first.
+    pub fn remove_first(&mut self) -> Option<Minisock> {
+        let &(_, id) = self.deadlines.first()?;
+        self.remove(id)
+    }
+
+    /// When the deadline of the first minisock will have passed so long ago that no dump will tell
+    /// of it.
+    #[must_use]
+    pub fn overdue_at(&self) -> Option<Timestamp> {
+        self.deadlines.first().map(|&(deadline, _)| deadline + GRACE)
     }
 
     /// Removes what a dump of these namespaces, begun at `started`, should have named but did not;
     /// sorted, so that a replay tells it in the same order.
-    pub fn remove_absent(&mut self, started: Timestamp, netns: &[u32]) -> Vec<Minisock> {
+    pub fn remove_absent(&mut self, started: Timestamp, netns: &HashSet<u32>) -> Vec<Minisock> {
         let mut absent: Vec<_> = self
             .by_id
             .values()
@@ -178,18 +190,22 @@ impl Minisocks {
         absent.into_iter().filter_map(|id| self.remove(id)).collect()
     }
 
-    /// Plans the next look at these namespaces, after a dump begun at `started`.
-    pub fn plan_looks(&mut self, started: Timestamp, netns: &[u32]) {
-        for inode in netns {
-            self.looks.remove(inode);
+    /// Plans the next look, after a dump of these namespaces that began at `started`. One that was
+    /// due and is not among them could not be walked.
+    pub fn plan_looks(&mut self, started: Timestamp, netns: &HashSet<u32>) {
+        for (inode, namespace) in &mut self.namespaces {
+            if netns.contains(inode) {
+                namespace.look = Timestamp(u64::MAX);
+            } else if namespace.look <= started {
+                namespace.look = started + LOOK_AGAIN;
+            }
         }
         for minisock in self.by_id.values() {
             if let Some(inode) = minisock.connection.identity.netns
                 && netns.contains(&inode)
+                && let Some(namespace) = self.namespaces.get_mut(&inode)
             {
-                let look = look_at(minisock, started);
-                let next = self.looks.entry(inode).or_insert(look);
-                *next = (*next).min(look);
+                namespace.look = namespace.look.min(look_at(minisock, started));
             }
         }
     }
@@ -197,22 +213,16 @@ impl Minisocks {
     /// The namespaces in which a dump could tell something by now, ascending.
     #[must_use]
     pub fn worth_a_look(&self, now: Timestamp) -> Vec<u32> {
-        let mut netns: Vec<_> =
-            self.looks.iter().filter(|&(_, &at)| at <= now).map(|(&inode, _)| inode).collect();
+        let due = self.namespaces.iter().filter(|(_, namespace)| namespace.look <= now);
+        let mut netns: Vec<_> = due.map(|(&inode, _)| inode).collect();
         netns.sort_unstable();
         netns
     }
 
-    /// When something is due next: a look or a deadline.
+    /// When a look is worth it next.
     #[must_use]
-    pub fn next_deadline(&self) -> Option<Timestamp> {
-        let overdue = self.deadlines.peek().map(|Reverse((deadline, _))| *deadline + GRACE);
-        let look = self.looks.values().min().copied();
-        [overdue, look].into_iter().flatten().min()
-    }
-
-    fn is_current(&self, deadline: Timestamp, id: ConnectionId) -> bool {
-        self.by_id.get(&id).is_some_and(|minisock| minisock.deadline == deadline)
+    pub fn next_look(&self) -> Option<Timestamp> {
+        self.namespaces.values().map(|namespace| namespace.look).min()
     }
 }
 
@@ -222,5 +232,67 @@ fn look_at(minisock: &Minisock, now: Timestamp) -> Timestamp {
         after_deadline.min(now + LOOK_AT_ORPHAN)
     } else {
         after_deadline
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::HashSet, net::IpAddr, time::Duration};
+
+    use tcptrace_common::tcp_state::TcpState;
+
+    use super::{Minisock, Minisocks};
+    use crate::{
+        event::{Endpoint, Shape, Socket, Tuple},
+        model::connection::Connection,
+        time::Timestamp,
+    };
+
+    fn minisock(port: u16, netns: u32, at: Timestamp) -> Minisock {
+        let end = |port| Endpoint { addr: Some(IpAddr::from([10, 0, 0, 1])), port: Some(port) };
+        let socket = Socket {
+            at,
+            skaddr: None,
+            cookie: Some(u64::from(port)),
+            state: TcpState::TimeWait,
+            shape: Shape::Minisock,
+            tuple: Tuple { local: end(port), remote: end(80), v4mapped: false, ipv6: false },
+            netns,
+            inode: None,
+            kernel: None,
+            recv_q: 0,
+            send_q: 0,
+            timer: None,
+            last_ack: None,
+            last_data: None,
+            cgroup: None,
+        };
+        Minisock {
+            connection: Connection::from_socket(&socket),
+            deadline: at + Duration::from_secs(60),
+            timed: false,
+            counters: None,
+        }
+    }
+
+    #[test]
+    fn dump_after_dump_takes_no_more_memory() {
+        let mut minisocks = Minisocks::default();
+        let begun = Timestamp(1_000_000_000_000);
+        for port in 1..=100 {
+            minisocks.insert(minisock(port, u32::from(port % 3), begun));
+        }
+        let ids: Vec<_> = minisocks.by_id.keys().copied().collect();
+        for dump in 0..100 {
+            for &id in &ids {
+                minisocks.update(id, |minisock| minisock.deadline = Timestamp(begun.0 + dump));
+            }
+            minisocks.plan_looks(begun, &HashSet::from([0, 1]));
+        }
+        assert_eq!((minisocks.deadlines.len(), minisocks.namespaces.len()), (100, 3));
+        while minisocks.remove_first().is_some() {}
+        assert!(minisocks.is_empty() && minisocks.by_tuple.is_empty());
+        assert!(minisocks.deadlines.is_empty() && minisocks.namespaces.is_empty());
+        assert_eq!((minisocks.overdue_at(), minisocks.next_look()), (None, None));
     }
 }

@@ -8,6 +8,7 @@ use crate::{
     event::{Event, Transition},
     model::{
         change::{Change, ConnectionId, Dwell, Evidence, Identity, Moved, Owner},
+        classify::owning_task,
         summary::Summary,
     },
     time::Timestamp,
@@ -16,11 +17,20 @@ use crate::{
 /// Sockets remembered at a time.
 const MAX_SOCKETS: usize = 2_000_000;
 
+/// What is remembered of a socket.
+#[derive(Debug)]
+struct Known {
+    id: ConnectionId,
+    cookie: Option<u64>,
+    state: TcpState,
+    since: Timestamp,
+}
+
 /// Turns events into lines without a thought.
 #[derive(Debug, Default)]
 pub struct RawView {
     /// Which connection each socket carries, and when it was last heard of.
-    sockets: HashMap<u64, (ConnectionId, Timestamp, TcpState)>,
+    sockets: HashMap<u64, Known>,
     summary: Summary,
 }
 
@@ -44,22 +54,24 @@ impl RawView {
     }
 
     fn transition(&mut self, transition: &Transition, changes: &mut Vec<Change>) {
-        let begins = matches!(transition.from, TcpState::Close | TcpState::Listen)
-            && transition.from != transition.to;
-        let known = self.sockets.get(&transition.skaddr).filter(|_| !begins);
+        let begins = match transition.from {
+            TcpState::Close => transition.to != TcpState::Close,
+            from => from == TcpState::Listen && transition.to == TcpState::SynRecv,
+        };
+        let known = self.sockets.get(&transition.skaddr).filter(|known| {
+            let cookies = (known.cookie, transition.cookie);
+            !begins && !matches!(cookies, (Some(ours), Some(theirs)) if ours != theirs)
+        });
         let fresh = ConnectionId { first_seen: transition.at, socket: transition.skaddr };
         let (id, dwell) = match known {
-            Some(&(id, last, state)) if state == transition.from => {
-                (id, transition.at.since(last).map_or(Dwell::Unknown, Dwell::Exact))
+            Some(known) if known.state == transition.from => {
+                (known.id, transition.at.since(known.since).map_or(Dwell::Unknown, Dwell::Exact))
             }
-            Some(&(id, ..)) => (id, Dwell::Unknown),
+            Some(known) => (known.id, Dwell::Unknown),
             None => (fresh, Dwell::Unknown),
         };
         let fields = transition.socket;
-        let owner = match (fields, transition.on_cpu) {
-            (Some(fields), Some(process)) if fields.owned => Owner::Task(process),
-            _ => Owner::Unknown,
-        };
+        let owner = owning_task(transition).map_or(Owner::Unknown, Owner::Task);
         changes.push(Change::Moved(Moved {
             at: transition.at,
             identity: Identity {
@@ -82,7 +94,8 @@ impl RawView {
             self.sockets.remove(&transition.skaddr);
             changes.push(Change::Forgotten(id));
         } else if self.sockets.len() < MAX_SOCKETS || known.is_some() {
-            self.sockets.insert(transition.skaddr, (id, transition.at, transition.to));
+            let Transition { at: since, cookie, to: state, .. } = *transition;
+            self.sockets.insert(transition.skaddr, Known { id, cookie, state, since });
         } else {
             self.summary.evicted += 1;
             changes.push(Change::Forgotten(id));

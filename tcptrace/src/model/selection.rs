@@ -32,7 +32,7 @@ pub struct Selection {
 enum Standing {
     Selected,
     Rejected,
-    Undecided(Vec<Moved>),
+    Undecided(Vec<Change>),
 }
 
 impl Selection {
@@ -84,16 +84,16 @@ impl Selection {
         }
     }
 
-    fn decide(&mut self, moved: Moved, mut held: Vec<Moved>, shown: &mut Vec<Change>) {
+    fn decide(&mut self, moved: Moved, mut held: Vec<Change>, shown: &mut Vec<Change>) {
         let standing = match self.filter.judge(&moved) {
             Verdict::Yes => {
-                shown.extend(held.into_iter().map(Change::Moved));
+                shown.extend(held);
                 shown.push(Change::Moved(moved));
                 Standing::Selected
             }
             Verdict::Never => Standing::Rejected,
             Verdict::NotYet if self.undecided < MAX_UNDECIDED && held.len() < MAX_HELD_LINES => {
-                held.push(moved);
+                held.push(Change::Moved(moved));
                 self.undecided += 1;
                 Standing::Undecided(held)
             }
@@ -108,13 +108,15 @@ impl Selection {
 
     fn pass_end(&mut self, finished: Box<Finished>, shown: &mut Vec<Change>) {
         let id = finished.identity.id;
-        let selected = matches!(self.connections.get(&id), Some(Standing::Selected));
         // A minisock may have a last line to come.
-        if finished.end != End::TimeWait {
-            self.forget(id);
+        let last = finished.end != End::TimeWait;
+        match self.connections.get_mut(&id) {
+            Some(Standing::Selected) => shown.push(Change::Finished(finished)),
+            Some(Standing::Undecided(held)) if !last => held.push(Change::Finished(finished)),
+            _ => {}
         }
-        if selected {
-            shown.push(Change::Finished(finished));
+        if last {
+            self.forget(id);
         }
     }
 

@@ -1,17 +1,14 @@
 //! The sockets that exist now, with age and owners.
 
-use std::{collections::HashMap, time::Duration};
+use std::collections::HashMap;
 
 use tcptrace_common::tcp_state::TcpState;
 
 use crate::{
-    event::{Holder, Process, Shape, Socket, TimerKind},
+    event::{Holder, Process, Shape, Socket, TIME_WAIT, TimerKind},
     model::change::Dwell,
     time::{Timestamp, nanoseconds},
 };
-
-/// How long TIME_WAIT lasts (`TCP_TIMEWAIT_LEN`, include/net/tcp.h, a constant in every kernel).
-pub const TIME_WAIT: Duration = Duration::from_secs(60);
 
 /// One socket of a list.
 #[derive(Clone, Debug, PartialEq)]
@@ -89,4 +86,114 @@ pub fn age(socket: &Socket) -> Dwell {
 pub fn time_wait_began(socket: &Socket) -> Option<Timestamp> {
     let timer = socket.timer.filter(|timer| timer.kind == TimerKind::Timewait)?;
     timer.expires.0.checked_sub(nanoseconds(TIME_WAIT)).map(Timestamp)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tcptrace_common::tcp_state::TcpState::{self, *};
+
+    use super::{SocketOwner, age, socket_list};
+    use crate::{
+        event::{Comm, Endpoint, Holder, Process, Shape, Socket, Timer, TimerKind, Tuple},
+        model::change::Dwell,
+        time::Timestamp,
+    };
+
+    const NOW: Timestamp = Timestamp(100_000_000_000);
+    const SECOND: u64 = 1_000_000_000;
+
+    fn socket(state: TcpState, shape: Shape, inode: Option<u32>) -> Socket {
+        Socket {
+            at: NOW,
+            skaddr: None,
+            cookie: None,
+            state,
+            shape,
+            tuple: Tuple::default(),
+            netns: 1,
+            inode,
+            kernel: None,
+            recv_q: 0,
+            send_q: 0,
+            timer: None,
+            last_ack: Some(NOW - Duration::from_secs(7)),
+            last_data: None,
+            cgroup: None,
+        }
+    }
+
+    #[test]
+    fn an_ack_makes_those_states_older_that_begin_with_one() {
+        for (state, expected) in [
+            (Established, Dwell::AtLeast(7 * SECOND)),
+            (CloseWait, Dwell::AtLeast(7 * SECOND)),
+            (FinWait2, Dwell::AtLeast(7 * SECOND)),
+            (Closing, Dwell::AtLeast(7 * SECOND)),
+            (FinWait1, Dwell::Unknown),
+            (LastAck, Dwell::Unknown),
+            (SynSent, Dwell::Unknown),
+            (Listen, Dwell::Unknown),
+        ] {
+            assert_eq!(age(&socket(state, Shape::Full, None)), expected, "{state}");
+        }
+        let silent = Socket { last_ack: None, ..socket(Established, Shape::Full, None) };
+        assert_eq!(age(&silent), Dwell::Unknown);
+    }
+
+    #[test]
+    fn the_timer_of_time_wait_tells_its_age_and_that_of_an_orphan_does_not() {
+        let with_timer = |state, kind, left| {
+            let timer = Timer { kind, expires: NOW + Duration::from_secs(left), retransmits: 0 };
+            Socket { timer: Some(timer), ..socket(state, Shape::Minisock, None) }
+        };
+        let estimated = age(&with_timer(TimeWait, TimerKind::Timewait, 45));
+        assert_eq!(estimated, Dwell::Estimated(15 * SECOND));
+        assert_eq!(age(&with_timer(FinWait2, TimerKind::Timewait, 45)), Dwell::Unknown);
+        assert_eq!(age(&with_timer(TimeWait, TimerKind::Off, 45)), Dwell::Unknown);
+        assert_eq!(age(&with_timer(TimeWait, TimerKind::Timewait, 61)), Dwell::Unknown);
+        assert_eq!(age(&socket(TimeWait, Shape::Minisock, None)), Dwell::Unknown);
+    }
+
+    #[test]
+    fn every_process_with_a_descriptor_is_named_once_with_all_of_them() {
+        let process = |pid| Process { pid, comm: Comm::from("srv") };
+        let holder = |pid, inode, fd| Holder { skaddr: None, inode, process: process(pid), fd };
+        let holders = [
+            holder(1, 50, 9),
+            holder(2, 50, 3),
+            holder(1, 50, 4),
+            holder(1, 50, 9),
+            holder(3, 60, 5),
+        ];
+        let sockets = [
+            socket(Established, Shape::Full, Some(50)),
+            socket(CloseWait, Shape::Full, Some(70)),
+            socket(LastAck, Shape::Full, None),
+        ];
+        let list = socket_list(&sockets, &holders);
+        assert_eq!(
+            list[0].owners,
+            [
+                SocketOwner { process: process(1), fds: vec![4, 9] },
+                SocketOwner { process: process(2), fds: vec![3] }
+            ]
+        );
+        assert!(list[1].owners.is_empty() && list[2].owners.is_empty());
+    }
+
+    #[test]
+    fn sockets_come_by_state_and_then_by_port() {
+        let at_port = |state, port| Socket {
+            tuple: Tuple { local: Endpoint { addr: None, port: Some(port) }, ..Tuple::default() },
+            ..socket(state, Shape::Full, None)
+        };
+        let sockets = [at_port(Listen, 1), at_port(Established, 9), at_port(Established, 8)];
+        let order: Vec<_> = socket_list(&sockets, &[])
+            .iter()
+            .map(|listed| (listed.socket.state, listed.socket.tuple.local.port))
+            .collect();
+        assert_eq!(order, [(Established, Some(8)), (Established, Some(9)), (Listen, Some(1))]);
+    }
 }

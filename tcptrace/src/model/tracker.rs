@@ -2,15 +2,16 @@
 //!
 //! Events go in by time, facts come out. Every table is bounded, and what does not fit is counted.
 
-use std::{collections::HashMap, time::Duration};
+use std::collections::HashMap;
 
 use tcptrace_common::tcp_state::TcpState;
 
 use crate::{
     event::{Event, Holder, Process, Transition},
     model::{
-        change::{Change, Dwell, Evidence, Moved, Owner},
+        change::{Change, Dwell, Evidence, Identity, Moved, Owner},
         connection::{Connection, Since},
+        filter::{Filter, Verdict},
         minisocks::Minisocks,
         summary::Summary,
     },
@@ -19,12 +20,12 @@ use crate::{
 
 mod closing;
 mod dumps;
+mod held;
 
+use closing::MinisockEnd;
 use dumps::{Index, Unplaced};
+use held::HeldLines;
 
-/// How long a line may be held until the reset that explains it is seen. The kernel sends it
-/// within microseconds of the transition, but a task may be preempted in between.
-const HOLD: Duration = Duration::from_millis(50);
 /// Holders of sockets that no event has named yet.
 const MAX_UNPLACED_HOLDERS: usize = 65_536;
 
@@ -39,6 +40,9 @@ pub struct Options {
     pub max_connections: usize,
     /// Minisocks followed at a time.
     pub max_minisocks: usize,
+    /// Which connections are asked for. The kernel may drop the events of others, so that missing
+    /// them means nothing, and dumps are not searched for them.
+    pub only: Filter,
 }
 
 impl Default for Options {
@@ -48,16 +52,9 @@ impl Default for Options {
             destroy_hook: true,
             max_connections: 2_000_000,
             max_minisocks: 1_000_000,
+            only: Filter::default(),
         }
     }
-}
-
-/// A line that waits for the reset that may explain it.
-#[derive(Debug)]
-struct Held {
-    moved: Moved,
-    connection: Connection,
-    transition: Transition,
 }
 
 /// Follows every connection through its states.
@@ -70,9 +67,11 @@ pub struct Tracker {
     /// Only while a netlink dump is being read.
     index: Option<Index>,
     minisocks: Minisocks,
-    held: Vec<Held>,
-    /// Something was lost, and no dump has been compared since.
-    resync: bool,
+    held: HeldLines,
+    /// Something was missed by then, and no dump that began later has been compared.
+    resync: Option<Timestamp>,
+    /// A dump has told which sockets there were before the trace.
+    compared: bool,
     summary: Summary,
 }
 
@@ -112,12 +111,18 @@ impl Tracker {
                 self.advance_to(hook.at, changes);
                 self.hook(hook, changes);
             }
-            Event::Socket(socket) => self.socket(socket, changes),
-            Event::DumpEnd(end) => self.dump_end(end, changes),
+            Event::Socket(socket) => {
+                self.advance_to(socket.at, changes);
+                self.socket(socket, changes);
+            }
+            Event::DumpEnd(end) => {
+                self.advance_to(end.started, changes);
+                self.dump_end(end, changes);
+            }
             Event::Holder(holder) => self.holder(holder),
             Event::Lost(lost) => {
                 self.summary.lost.count(lost);
-                self.resync = true;
+                self.resync = self.resync.max(Some(lost.at));
                 changes.push(Change::Lost(*lost));
             }
             Event::Clock(_) => {}
@@ -127,27 +132,38 @@ impl Tracker {
     /// Lets time pass: tells what was held, and what ended by timer without a word. `now` must not
     /// be later than the last event that can still come.
     pub fn advance_to(&mut self, now: Timestamp, changes: &mut Vec<Change>) {
-        while self.held.first().is_some_and(|held| held.moved.at + HOLD <= now) {
-            let held = self.held.remove(0);
-            self.tell_end(held, changes);
+        while let Some(due) = self.due().filter(|due| *due <= now) {
+            if self.held.due() == Some(due) {
+                let held = self.held.pop();
+                held.into_iter().for_each(|held| self.tell_end(held, changes));
+            } else if let Some(minisock) = self.minisocks.remove_first() {
+                self.end_minisock(minisock, MinisockEnd::Overdue, changes);
+            }
         }
-        while let Some(minisock) = self.minisocks.remove_overdue(now) {
-            let at = minisock.deadline;
-            self.end_minisock(minisock, at, Evidence::Derived, None, changes);
+    }
+
+    /// When the next line is to be told without an event.
+    fn due(&self) -> Option<Timestamp> {
+        [self.held.due(), self.minisocks.overdue_at()].into_iter().flatten().min()
+    }
+
+    /// Tells what is still held, at the end of the trace.
+    pub fn finish(&mut self, changes: &mut Vec<Change>) {
+        while let Some(held) = self.held.pop() {
+            self.tell_end(held, changes);
         }
     }
 
     /// When [`Self::advance_to`] or a dump has something to do next.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Timestamp> {
-        let held = self.held.first().map(|held| held.moved.at + HOLD);
-        [held, self.minisocks.next_deadline()].into_iter().flatten().min()
+        [self.due(), self.minisocks.next_look()].into_iter().flatten().min()
     }
 
     /// Namespaces whose dump would tell something by now; `None` means all of them.
     #[must_use]
     pub fn wanted_dump(&self, now: Timestamp) -> Option<Vec<u32>> {
-        if self.resync {
+        if self.resync.is_some() {
             return None;
         }
         Some(self.minisocks.worth_a_look(now))
@@ -176,14 +192,13 @@ impl Tracker {
             || (transition.from == TcpState::Listen && transition.to == TcpState::SynRecv);
         let (mut connection, dwell) =
             if begins { self.begin(transition, changes) } else { self.go_on(transition, changes) };
-        let was_complete = connection.identity.tuple.is_complete();
         connection.learn(transition);
         if let Some(inode) = transition.socket.and_then(|fields| fields.inode)
             && let Some(process) = self.unplaced_holders.remove(&inode)
         {
             connection.learn_holder(process);
         }
-        if !was_complete && connection.identity.tuple.is_complete() {
+        if proves_its_addresses_free(transition) {
             self.displace_minisock(&connection, transition.at, changes);
         }
         let owner = connection.owner_at(transition);
@@ -220,14 +235,14 @@ impl Tracker {
     /// A new connection, perhaps on a socket that has carried one before.
     fn begin(&mut self, transition: &Transition, changes: &mut Vec<Change>) -> (Connection, Dwell) {
         let mut connection = Connection::from_transition(transition, true);
-        let before = self.sockets.remove(&transition.skaddr);
-        let Some(before) = before else {
+        // What its memory was before has nothing more to explain.
+        let held = self.held.take(transition.skaddr);
+        held.into_iter().for_each(|held| self.tell_end(held, changes));
+        let Some(before) = self.sockets.remove(&transition.skaddr) else {
             return (connection, Dwell::Unknown);
         };
         if before.state != TcpState::Close {
-            // Its end was never seen, and the kernel has given its memory to another socket.
-            self.summary.uncertain += 1;
-            changes.push(Change::Forgotten(before.identity.id));
+            self.lose(&before, changes);
             return (connection, Dwell::Unknown);
         }
         let same_socket = transition.from == TcpState::Close
@@ -243,34 +258,58 @@ impl Tracker {
     /// The connection that the event continues, and the time in the state it leaves. A duration is
     /// given only if nothing was missed in between.
     fn go_on(&mut self, transition: &Transition, changes: &mut Vec<Change>) -> (Connection, Dwell) {
-        let known = self
-            .sockets
-            .remove(&transition.skaddr)
-            .or_else(|| self.unplaced.take(transition.cookie, &transition.tuple));
-        if let Some(mut connection) = known {
-            if !connection.may_be(transition.cookie, &transition.tuple) {
-                self.summary.uncertain += 1;
-                changes.push(Change::Forgotten(connection.identity.id));
-                return (Connection::from_transition(transition, false), Dwell::Unknown);
-            }
-            if connection.state == transition.from {
-                let dwell = connection.since.dwell(transition.at);
-                return (connection, dwell);
-            }
-            self.summary.uncertain += 1;
-            connection.state = transition.from;
-            connection.since = Since::Unknown;
-            return (connection, Dwell::Unknown);
+        let mut known = self.sockets.remove(&transition.skaddr);
+        if let Some(stranger) = known.take_if(|known| !known.can_go_on_with(transition)) {
+            self.lose(&stranger, changes);
         }
-        self.summary.uncertain += 1;
-        (Connection::from_transition(transition, false), Dwell::Unknown)
+        if known.is_none() {
+            known = self.unplaced.take(transition.cookie, &transition.tuple);
+            if let Some(stranger) = known.take_if(|known| !known.can_go_on_with(transition)) {
+                self.lose(&stranger, changes);
+            }
+        }
+        if let Some(connection) = known.take_if(|known| known.state == transition.from) {
+            let dwell = connection.since.dwell(transition.at);
+            return (connection, dwell);
+        }
+        // Before the first dump a socket that nobody knows is only older than the trace.
+        let missed = known.is_some() || self.compared;
+        let mut connection =
+            known.unwrap_or_else(|| Connection::from_transition(transition, false));
+        if missed {
+            self.count_uncertain(&connection.identity);
+        }
+        connection.state = transition.from;
+        connection.since = Since::Unknown;
+        (connection, Dwell::Unknown)
+    }
+
+    /// Gives up a connection that must be gone, although its end was never seen.
+    fn lose(&mut self, connection: &Connection, changes: &mut Vec<Change>) {
+        if connection.state != TcpState::Close {
+            self.count_uncertain(&connection.identity);
+            changes.push(Change::Forgotten(connection.identity.id));
+        }
+    }
+
+    /// Notes that something of this connection was missed, if that is of interest.
+    fn count_uncertain(&mut self, identity: &Identity) {
+        if self.options.only.judge_identity(identity) == Verdict::Yes {
+            self.summary.uncertain += 1;
+        }
     }
 
     fn keep(&mut self, skaddr: u64, connection: Connection, changes: &mut Vec<Change>) {
-        if self.sockets.len() >= self.options.max_connections {
-            self.summary.evicted += 1;
-            changes.push(Change::Forgotten(connection.identity.id));
+        if self.len() >= self.options.max_connections {
+            // Of one that ended, all has been told.
+            if connection.state != TcpState::Close {
+                self.summary.evicted += 1;
+                changes.push(Change::Forgotten(connection.identity.id));
+            }
             return;
+        }
+        if let Some(index) = &mut self.index {
+            index.add(skaddr, &connection);
         }
         self.sockets.insert(skaddr, connection);
     }
@@ -278,8 +317,25 @@ impl Tracker {
     fn holder(&mut self, holder: &Holder) {
         if let Some(connection) = holder.skaddr.and_then(|skaddr| self.sockets.get_mut(&skaddr)) {
             connection.learn_holder(holder.process);
-        } else if self.unplaced_holders.len() < MAX_UNPLACED_HOLDERS {
+        } else {
+            // What was found first is the most likely to be gone.
+            if self.unplaced_holders.len() >= MAX_UNPLACED_HOLDERS {
+                self.unplaced_holders.clear();
+            }
             self.unplaced_holders.insert(holder.inode, holder.process);
         }
+    }
+}
+
+/// Whether no minisock can be left at the addresses of this event. At CLOSE to SYN_SENT the kernel
+/// has yet to check them (`tcp_v4_connect`, 5.10 to 7.2), and a local failure may mean that they
+/// were taken.
+fn proves_its_addresses_free(transition: &Transition) -> bool {
+    match (transition.from, transition.to) {
+        (_, TcpState::SynRecv | TcpState::Established) => true,
+        (TcpState::SynSent, TcpState::Close) => {
+            transition.socket.is_some_and(|fields| fields.err != 0)
+        }
+        _ => false,
     }
 }

@@ -4,21 +4,68 @@ use std::time::Duration;
 
 use tcptrace_common::tcp_state::TcpState;
 
-use super::{Held, Tracker};
+use super::{Tracker, held::Held};
 use crate::{
-    event::{Hook, HookKind, Transition},
+    event::{Hook, HookKind, TIME_WAIT, Transition},
     model::{
-        change::{Change, Dwell, End, Evidence, Moved, Reason},
+        change::{Change, Dwell, End, Evidence, Identity, Moved, Owner, Reason},
         classify::{Outcome, classify_close, may_have_sent_reset},
         connection::{Connection, Since},
         minisocks::Minisock,
-        socket_list::TIME_WAIT,
     },
     time::Timestamp,
 };
 
-/// `tcp_fin_timeout`, as long as no dump has told a minisock's own timer.
+/// When to give an orphan up whose timer nobody has told: the default `tcp_fin_timeout`.
 const FIN_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How the end of a minisock came to be known.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum MinisockEnd {
+    /// This host sent a reset on its behalf.
+    Reset(Timestamp),
+    /// Another connection stands at its addresses.
+    Displaced(Timestamp),
+    /// A dump did not show it any more.
+    Absent(Timestamp),
+    /// Its deadline is long past, and no dump has looked.
+    Overdue,
+}
+
+impl MinisockEnd {
+    fn evidence(self) -> Evidence {
+        match self {
+            Self::Overdue => Evidence::Derived,
+            Self::Reset(_) | Self::Displaced(_) | Self::Absent(_) => Evidence::Confirmed,
+        }
+    }
+
+    /// When it ended, why, and after how long: by its timer if that is known and was due, else at
+    /// some moment since it was last seen.
+    fn time_reason_and_dwell(self, minisock: &Minisock) -> (Timestamp, Option<Reason>, Dwell) {
+        let Minisock { connection, deadline, timed, .. } = minisock;
+        let since = connection.since;
+        let at = match self {
+            Self::Reset(at) => return (at, Some(Reason::ResetByUs), since.dwell(at)),
+            Self::Displaced(at) | Self::Absent(at) => at,
+            Self::Overdue => *deadline,
+        };
+        if *timed && *deadline <= at {
+            let by_timer = match connection.state {
+                TcpState::TimeWait => Reason::Fin,
+                _ => Reason::Timeout,
+            };
+            let at = (*deadline).max(connection.last_seen);
+            return (at, Some(by_timer), since.dwell(at).estimated());
+        }
+        let dwell = match self {
+            // The kernel drops it for the first packet of the other connection.
+            Self::Displaced(at) => since.dwell(at).estimated(),
+            _ => since.dwell(connection.last_seen).at_least(),
+        };
+        (at, None, dwell)
+    }
+}
 
 impl Tracker {
     pub(super) fn close(
@@ -29,37 +76,50 @@ impl Tracker {
         changes: &mut Vec<Change>,
     ) {
         let fields = transition.socket.as_ref();
+        if moved.owner == Owner::Nobody {
+            connection.owner = Owner::Nobody;
+        }
         match classify_close(transition.from, fields) {
             Outcome::TimeWait => {
                 moved.to = TcpState::TimeWait;
                 moved.evidence = Evidence::Classified;
                 changes.push(Change::Moved(moved));
                 connection.enter(TcpState::TimeWait, Since::Exact(transition.at), moved.dwell);
-                self.finish(&connection, &moved, End::TimeWait, transition, changes);
-                self.add_minisock(connection, transition, TIME_WAIT, changes);
+                self.sum_up(&connection, &moved, End::TimeWait, transition, changes);
+                self.add_minisock(connection, transition, Some(TIME_WAIT), changes);
             }
             Outcome::OrphanFinWait2 => {
                 connection.state = TcpState::FinWait2;
-                self.add_minisock(connection, transition, FIN_TIMEOUT, changes);
+                let lifetime = transition.orphan_lifetime;
+                self.add_minisock(connection, transition, lifetime, changes);
             }
             Outcome::Closed(reason) => {
                 moved.reason = reason;
-                if fields.is_none()
-                    && moved.from == TcpState::FinWait2
-                    && let Dwell::Exact(ns) = moved.dwell
-                {
+                if fields.is_none() && moved.from == TcpState::FinWait2 {
                     // Without fields nobody knows whether FIN_WAIT2 goes on as an orphan.
-                    moved.dwell = Dwell::AtLeast(ns);
+                    moved.dwell = moved.dwell.at_least();
+                }
+                if reason == Some(Reason::Fin) {
+                    // Whoever acknowledged our FIN has it; if that is an orphan of this namespace,
+                    // no event of its own tells so.
+                    let Identity { tuple, netns, .. } = connection.identity;
+                    self.orphan_got_its_fin(netns, &tuple.reversed(), transition.at, changes);
                 }
                 if reason == Some(Reason::ResetByPeer) && connection.reset_received {
                     moved.evidence = Evidence::Confirmed;
                 }
-                let held = Held { moved, connection, transition: *transition };
-                if self.options.reset_hook && may_have_sent_reset(transition.from, fields) {
-                    self.held.push(held);
-                } else {
-                    self.tell_end(held, changes);
+                let ambiguous = may_have_sent_reset(transition.from, fields);
+                if ambiguous && !self.options.reset_hook {
+                    moved.reason = None;
+                    moved.evidence = Evidence::Event;
                 }
+                let held = Held { moved, connection, transition: *transition };
+                let told = if ambiguous && self.options.reset_hook {
+                    self.held.push(held)
+                } else {
+                    Some(held)
+                };
+                told.into_iter().for_each(|held| self.tell_end(held, changes));
             }
         }
     }
@@ -70,20 +130,20 @@ impl Tracker {
         changes.push(Change::Moved(moved));
         connection.enter(TcpState::Close, Since::Exact(moved.at), moved.dwell);
         let end = match (moved.from, moved.reason) {
-            (TcpState::LastAck, None | Some(Reason::Fin)) => End::LastAck,
+            (TcpState::LastAck, Some(Reason::Fin)) => End::LastAck,
             (_, Some(reason)) => End::Because(reason),
             (_, None) => End::Unknown,
         };
         if moved.from != TcpState::Listen {
-            self.finish(&connection, &moved, end, &transition, changes);
+            self.sum_up(&connection, &moved, end, &transition, changes);
         }
         let open = transition.socket.is_some_and(|fields| !fields.dead && !fields.kernel);
-        if open && self.options.destroy_hook && !self.sockets.contains_key(&transition.skaddr) {
+        if open && self.options.destroy_hook {
             self.keep(transition.skaddr, connection, changes);
         }
     }
 
-    fn finish(
+    fn sum_up(
         &mut self,
         connection: &Connection,
         moved: &Moved,
@@ -105,19 +165,33 @@ impl Tracker {
         &mut self,
         connection: Connection,
         transition: &Transition,
-        lifetime: Duration,
+        lifetime: Option<Duration>,
         changes: &mut Vec<Change>,
     ) {
+        let Identity { tuple, netns, cookie, .. } = connection.identity;
+        let mut deadline = transition.at + lifetime.unwrap_or(FIN_TIMEOUT);
+        let mut timed = lifetime.is_some();
+        // The kernel makes the minisock just before the event (`tcp_time_wait`, 5.10 to 7.2), so
+        // that a dump may have shown it already.
+        let shown = self.minisocks.at(netns, &tuple).map(|shown| shown.connection.identity.cookie);
+        if cookie.is_some()
+            && shown == Some(cookie)
+            && let Some(shown) = self.minisocks.remove_at(netns, &tuple)
+        {
+            deadline = shown.deadline.max(transition.at);
+            timed = shown.timed;
+        }
         if self.minisocks.len() >= self.options.max_minisocks {
             self.make_room(changes);
         }
         let replaced = self.minisocks.insert(Minisock {
-            deadline: transition.at + lifetime,
+            deadline,
+            timed,
             counters: transition.counters,
             connection,
         });
         if let Some(replaced) = replaced {
-            self.end_minisock(replaced, transition.at, Evidence::Confirmed, None, changes);
+            self.end_minisock(replaced, MinisockEnd::Displaced(transition.at), changes);
         }
     }
 
@@ -130,37 +204,26 @@ impl Tracker {
     ) {
         let identity = &connection.identity;
         if let Some(minisock) = self.minisocks.remove_at(identity.netns, &identity.tuple) {
-            self.end_minisock(minisock, at, Evidence::Confirmed, None, changes);
+            self.end_minisock(minisock, MinisockEnd::Displaced(at), changes);
         }
     }
 
-    /// Tells of the end of a minisock. Without a `reason` of its own it ended by its timer if that
-    /// was due, else nobody knows why.
+    /// Tells of the end of a minisock.
     pub(super) fn end_minisock(
         &mut self,
         minisock: Minisock,
-        at: Timestamp,
-        evidence: Evidence,
-        reason: Option<Reason>,
+        end: MinisockEnd,
         changes: &mut Vec<Change>,
     ) {
-        let Minisock { mut connection, deadline, counters } = minisock;
-        let by_timer = match connection.state {
-            TcpState::TimeWait => Reason::Fin,
-            _ => Reason::Timeout,
-        };
-        let reason = reason.or((deadline <= at).then_some(by_timer));
-        let dwell = match connection.since.dwell(at) {
-            Dwell::Exact(ns) if reason != Some(Reason::ResetByUs) => Dwell::Estimated(ns),
-            dwell => dwell,
-        };
+        let (at, reason, dwell) = end.time_reason_and_dwell(&minisock);
+        let Minisock { mut connection, counters, .. } = minisock;
         let moved = Moved {
             at,
             identity: connection.identity,
             from: connection.state,
             to: TcpState::Close,
             dwell,
-            evidence,
+            evidence: end.evidence(),
             reason,
             owner: connection.owner,
             on_cpu: None,
@@ -182,7 +245,7 @@ impl Tracker {
 
     /// Gives up the minisock that would end first.
     fn make_room(&mut self, changes: &mut Vec<Change>) {
-        if let Some(evicted) = self.minisocks.evict() {
+        if let Some(evicted) = self.minisocks.remove_first() {
             self.summary.evicted += 1;
             changes.push(Change::Forgotten(evicted.connection.identity.id));
         }
@@ -191,11 +254,8 @@ impl Tracker {
     pub(super) fn hook(&mut self, hook: &Hook, changes: &mut Vec<Change>) {
         match hook.kind {
             HookKind::Destroyed => {
-                if let Some(connection) = self.sockets.remove(&hook.skaddr)
-                    && connection.state != TcpState::Close
-                {
-                    self.summary.uncertain += 1;
-                    changes.push(Change::Forgotten(connection.identity.id));
+                if let Some(connection) = self.sockets.remove(&hook.skaddr) {
+                    self.lose(&connection, changes);
                 }
             }
             HookKind::ResetReceived => {
@@ -208,18 +268,14 @@ impl Tracker {
     }
 
     fn reset_sent(&mut self, hook: &Hook, changes: &mut Vec<Change>) {
-        let held =
-            self.held.iter().position(|held| held.moved.identity.skaddr == Some(hook.skaddr));
-        if let Some(position) = held {
-            let mut held = self.held.remove(position);
+        if let Some(mut held) = self.held.explained_by(hook) {
             held.moved.reason = Some(Reason::ResetByUs);
             held.moved.evidence = Evidence::Confirmed;
             self.tell_end(held, changes);
         } else if let Some(orphan) =
             hook.cookie.and_then(|cookie| self.minisocks.remove_orphan(cookie))
         {
-            let reason = Some(Reason::ResetByUs);
-            self.end_minisock(orphan, hook.at, Evidence::Confirmed, reason, changes);
+            self.end_minisock(orphan, MinisockEnd::Reset(hook.at), changes);
         }
     }
 }

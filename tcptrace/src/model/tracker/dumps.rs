@@ -1,17 +1,21 @@
 //! Dumps: comparing what is remembered with the sockets that exist.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 
 use tcptrace_common::tcp_state::TcpState;
 
-use super::Tracker;
+use super::{Tracker, closing::MinisockEnd};
 use crate::{
-    event::{DumpEnd, Shape, Socket, Tuple},
+    event::{DumpEnd, Shape, Socket, TIME_WAIT, Tuple},
     model::{
         change::{Change, Dwell, End, Evidence, Moved},
-        connection::{Connection, Since},
+        connection::{Connection, Since, can_become},
+        filter::Verdict,
         minisocks::Minisock,
-        socket_list::{TIME_WAIT, time_wait_began},
+        socket_list::time_wait_began,
     },
     time::Timestamp,
 };
@@ -31,18 +35,27 @@ pub(super) struct Index {
 impl Index {
     fn new(sockets: &HashMap<u64, Connection>) -> Self {
         let mut index = Self { cookies: HashMap::new(), tuples: HashMap::new() };
-        for (&skaddr, Connection { identity, .. }) in sockets {
-            match identity.cookie {
-                Some(cookie) => drop(index.cookies.insert(cookie, skaddr)),
-                None => {
-                    let only = index.tuples.entry(identity.tuple).or_insert(Some(skaddr));
-                    if *only != Some(skaddr) {
-                        *only = None;
-                    }
+        for (&skaddr, connection) in sockets {
+            index.add(skaddr, connection);
+        }
+        index
+    }
+
+    pub(super) fn add(&mut self, skaddr: u64, Connection { identity, .. }: &Connection) {
+        match identity.cookie {
+            Some(cookie) => {
+                // Two may have one cookie if a row was taken for another with the same ends. A
+                // replay must then choose the same.
+                let known = self.cookies.entry(cookie).or_insert(skaddr);
+                *known = skaddr.max(*known);
+            }
+            None => {
+                let only = self.tuples.entry(identity.tuple).or_insert(Some(skaddr));
+                if *only != Some(skaddr) {
+                    *only = None;
                 }
             }
         }
-        index
     }
 }
 
@@ -76,9 +89,18 @@ impl Unplaced {
         if self.by_cookie.is_empty() {
             return None;
         }
-        let cookie = cookie.or_else(|| *self.by_tuple.get(tuple)?)?;
+        self.remove(cookie.or_else(|| *self.by_tuple.get(tuple)?)?)
+    }
+
+    fn remove(&mut self, cookie: u64) -> Option<Connection> {
         let connection = self.by_cookie.remove(&cookie)?;
-        self.by_tuple.remove(&connection.identity.tuple);
+        let tuple = &connection.identity.tuple;
+        if self.by_tuple.get(tuple) == Some(&Some(cookie)) {
+            self.by_tuple.remove(tuple);
+        }
+        if self.by_cookie.is_empty() {
+            self.by_tuple.clear();
+        }
         Some(connection)
     }
 }
@@ -93,7 +115,12 @@ impl Tracker {
     }
 
     fn full_socket(&mut self, socket: &Socket, changes: &mut Vec<Change>) {
-        let known = match socket.skaddr.or_else(|| self.skaddr_of(socket)) {
+        // One that is closed is on its way out of the table that the dump walks.
+        if socket.state == TcpState::Close {
+            return;
+        }
+        let skaddr = socket.skaddr.or_else(|| self.skaddr_of(socket));
+        let known = match skaddr {
             Some(skaddr) => self.sockets.get_mut(&skaddr),
             None => socket.cookie.and_then(|cookie| self.unplaced.get_mut(cookie)),
         };
@@ -101,32 +128,51 @@ impl Tracker {
             if socket.at < connection.last_seen + SLACK {
                 return;
             }
-            if connection.may_be(socket.cookie, &socket.tuple) {
-                if connection.state != socket.state {
-                    self.summary.uncertain += 1;
+            // A row of a state that is over came late; its connection is there all the same.
+            if connection.state != TcpState::Close
+                && connection.may_be(socket.cookie, &socket.tuple)
+            {
+                connection.learn_row(socket);
+                if can_become(connection.state, socket.state) {
                     connection.state = socket.state;
                     connection.since = Since::AtLeast(socket.at);
+                    let identity = connection.identity;
+                    self.count_uncertain(&identity);
                 }
-                connection.learn_tuple(&socket.tuple);
-                connection.identity.cookie = socket.cookie.or(connection.identity.cookie);
-                connection.last_seen = socket.at;
-                connection.missed = false;
                 return;
             }
-            self.summary.uncertain += 1;
-            changes.push(Change::Forgotten(connection.identity.id));
+            // Another connection has the socket by now, and how that began was missed.
+            let Connection { identity, state, .. } = *connection;
+            self.count_uncertain(&identity);
+            if state != TcpState::Close {
+                changes.push(Change::Forgotten(identity.id));
+            }
         }
-        let connection = Connection::from_socket(socket);
-        match (socket.skaddr, socket.cookie) {
+        if !self.asks_for(socket) {
+            return;
+        }
+        let mut connection = Connection::from_socket(socket);
+        connection.identity.skaddr = skaddr;
+        match (skaddr, socket.cookie) {
             (Some(skaddr), _) => {
                 self.sockets.remove(&skaddr);
                 self.keep(skaddr, connection, changes);
             }
-            (None, Some(cookie)) if self.len() < self.options.max_connections => {
-                self.unplaced.insert(cookie, connection);
+            (None, Some(cookie)) => {
+                self.unplaced.remove(cookie);
+                if self.len() < self.options.max_connections {
+                    self.unplaced.insert(cookie, connection);
+                } else {
+                    self.summary.evicted += 1;
+                }
             }
-            (None, _) => self.summary.evicted += 1,
+            (None, None) => {}
         }
+    }
+
+    fn asks_for(&self, socket: &Socket) -> bool {
+        let identity = Connection::from_socket(socket).identity;
+        self.options.only.judge_identity(&identity) != Verdict::Never
     }
 
     /// Which known socket a row without an address means: the one with its cookie, else (classic
@@ -139,20 +185,30 @@ impl Tracker {
     }
 
     fn seen_minisock(&mut self, socket: &Socket, changes: &mut Vec<Change>) {
-        let expires = socket.timer.map(|timer| timer.expires);
+        // A timer that is overdue has not fired yet.
+        let expires = socket.timer.map(|timer| timer.expires.max(socket.at));
         let netns = Some(socket.netns);
-        if let Some(minisock) = self.minisocks.at(netns, &socket.tuple)
+        let known = self.minisocks.at(netns, &socket.tuple);
+        if known.is_some_and(|known| socket.at < known.connection.last_seen) {
+            return;
+        }
+        if let Some(minisock) = known
             && minisock.connection.may_be(socket.cookie, &socket.tuple)
         {
             let id = minisock.connection.identity.id;
             if (minisock.connection.state, socket.state) == (TcpState::FinWait2, TcpState::TimeWait)
             {
-                self.orphan_got_its_fin(socket, changes);
+                let began = time_wait_began(socket).map_or(socket.at, |at| at.min(socket.at));
+                self.orphan_got_its_fin(netns, &socket.tuple, began, changes);
             }
             self.minisocks.update(id, |minisock| {
                 minisock.connection.last_seen = socket.at;
-                minisock.deadline = expires.unwrap_or(minisock.deadline);
+                minisock.deadline = expires.unwrap_or(minisock.deadline).max(socket.at);
+                minisock.timed |= expires.is_some();
             });
+            return;
+        }
+        if !self.asks_for(socket) {
             return;
         }
         if self.minisocks.len() >= self.options.max_minisocks {
@@ -162,31 +218,34 @@ impl Tracker {
         let replaced = self.minisocks.insert(Minisock {
             connection: Connection::from_socket(socket),
             deadline: expires.unwrap_or(socket.at + TIME_WAIT),
+            timed: expires.is_some(),
             counters: None,
         });
         if let Some(replaced) = replaced {
-            self.end_minisock(replaced, socket.at, Evidence::Confirmed, None, changes);
+            self.end_minisock(replaced, MinisockEnd::Displaced(socket.at), changes);
         }
     }
 
-    /// A dump shows TIME_WAIT where an orphan was in FIN_WAIT2: its FIN came in between, and the
-    /// timer, which then began with 60 s, tells when.
-    fn orphan_got_its_fin(&mut self, socket: &Socket, changes: &mut Vec<Change>) {
-        let Some(minisock) = self.minisocks.at(Some(socket.netns), &socket.tuple) else {
+    /// The peer's FIN has reached an orphan in FIN_WAIT2, by `began`: a dump shows TIME_WAIT at its
+    /// ends, with a timer that began with 60 s then, or the peer's end saw its FIN acknowledged.
+    pub(super) fn orphan_got_its_fin(
+        &mut self,
+        netns: Option<u32>,
+        tuple: &Tuple,
+        began: Timestamp,
+        changes: &mut Vec<Change>,
+    ) {
+        let Some(minisock) = self.minisocks.at(netns, tuple) else {
             return;
         };
+        if minisock.connection.state != TcpState::FinWait2 {
+            return;
+        }
         let mut connection = minisock.connection.clone();
         let counters = minisock.counters;
-        let began = time_wait_began(socket).map_or(socket.at, |at| at.min(socket.at));
-        // The timer counts in jiffies, which may put the moment before the state began.
-        let began = match connection.since {
-            Since::Exact(entered) => began.max(entered),
-            _ => began,
-        };
-        let dwell = match connection.since.dwell(began) {
-            Dwell::Exact(ns) => Dwell::Estimated(ns),
-            dwell => dwell,
-        };
+        // The timer counts in jiffies, which may put the moment before we last saw FIN_WAIT2.
+        let began = began.max(connection.last_seen);
+        let dwell = connection.since.dwell(began).estimated();
         let moved = Moved {
             at: began,
             identity: connection.identity,
@@ -208,43 +267,64 @@ impl Tracker {
             counters,
             None,
         ))));
-        self.minisocks.update(connection.identity.id, |minisock| minisock.connection = connection);
+        self.minisocks.update(connection.identity.id, |minisock| {
+            minisock.connection = connection;
+            minisock.deadline = began + TIME_WAIT;
+            minisock.timed = true;
+        });
     }
 
     pub(super) fn dump_end(&mut self, end: &DumpEnd, changes: &mut Vec<Change>) {
-        self.resync = false;
+        self.resync = self.resync.filter(|missed| *missed >= end.started);
         self.index = None;
+        self.compared = true;
         let started = end.started - SLACK;
-        for minisock in self.minisocks.remove_absent(started, &end.netns) {
-            let at = minisock.deadline.min(end.started).max(minisock.connection.last_seen);
-            self.end_minisock(minisock, at, Evidence::Confirmed, None, changes);
+        let netns = end.netns.iter().copied().collect();
+        for minisock in self.minisocks.remove_absent(started, &netns) {
+            self.end_minisock(minisock, MinisockEnd::Absent(end.started), changes);
         }
-        self.minisocks.plan_looks(end.started, &end.netns);
-        self.forget_absent(started, end, changes);
+        self.minisocks.plan_looks(end.started, &netns);
+        self.forget_absent(started, end.started, &netns, changes);
     }
 
     /// Forgets full sockets whose end was missed: two dumps in a row did not name them. (One may
     /// miss a socket that moves between the kernel's tables while it walks.)
-    fn forget_absent(&mut self, started: Timestamp, end: &DumpEnd, changes: &mut Vec<Change>) {
+    fn forget_absent(
+        &mut self,
+        started: Timestamp,
+        at: Timestamp,
+        netns: &HashSet<u32>,
+        changes: &mut Vec<Change>,
+    ) {
         let mut gone = Vec::new();
-        for (&skaddr, connection) in &mut self.sockets {
-            let absent = connection.last_seen < started
-                && connection.state != TcpState::Close
-                && connection.identity.netns.is_some_and(|netns| end.netns.contains(&netns));
+        let placed = self.sockets.iter_mut().map(|(&skaddr, known)| (Some(skaddr), known));
+        let unplaced = self.unplaced.by_cookie.values_mut().map(|known| (None, known));
+        for (skaddr, connection) in placed.chain(unplaced) {
+            let walked = connection.identity.netns.is_some_and(|inode| netns.contains(&inode));
+            if !walked || connection.state == TcpState::Close {
+                continue;
+            }
+            let absent = connection.last_seen < started;
+            let asked_for = self.options.only.judge_identity(&connection.identity) == Verdict::Yes;
             if absent && connection.missed {
-                gone.push((connection.identity.id, skaddr));
+                gone.push((connection.identity.id, skaddr, connection.identity.cookie));
+            } else if absent && asked_for {
+                self.resync = self.resync.max(Some(at));
             }
             connection.missed = absent;
-            self.resync |= absent;
         }
         gone.sort_unstable();
-        for (_, skaddr) in gone {
-            let Some(mut connection) = self.sockets.remove(&skaddr) else {
+        for (_, skaddr, cookie) in gone {
+            let connection = match (skaddr, cookie) {
+                (Some(skaddr), _) => self.sockets.remove(&skaddr),
+                (None, cookie) => cookie.and_then(|cookie| self.unplaced.remove(cookie)),
+            };
+            let Some(mut connection) = connection else {
                 continue;
             };
-            self.summary.uncertain += 1;
+            self.count_uncertain(&connection.identity);
             let moved = Moved {
-                at: end.started,
+                at,
                 identity: connection.identity,
                 from: connection.state,
                 to: TcpState::Close,
