@@ -21,6 +21,7 @@ mod scenarios;
 mod script;
 mod self_check;
 mod stage;
+mod surroundings;
 mod sys;
 mod tracer;
 
@@ -45,6 +46,7 @@ fn main() -> ExitCode {
         needing_root(churn::run),
     ));
     trials.push(Trial::test("list: agrees with ss in two namespaces", needing_root(list::run)));
+    trials.extend(surroundings::trials());
     trials.extend(self_check::trials());
     let conclusion = libtest_mimic::run(&arguments, trials);
     let stopped = tracer::stop_shared();

@@ -1,0 +1,260 @@
+//! The program where something is missing: BTF, tracefs, capabilities, a reader.
+
+use std::{
+    io::{BufRead as _, BufReader, Read},
+    net::{Ipv4Addr, TcpListener, TcpStream},
+    process::{Child, Command, Stdio},
+    sync::mpsc::{Receiver, Sender, channel},
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, ensure};
+use libtest_mimic::Trial;
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+use crate::needing_root;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_tcptrace");
+/// How long a line or the end of a run may take on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+pub(crate) fn trials() -> Vec<Trial> {
+    let tests: [(&str, fn() -> Result<()>); 6] = [
+        ("without BTF the classic tracepoint claims nothing", without_btf),
+        ("without BTF and tracefs the fix is named", without_btf_and_tracefs),
+        ("each missing capability is named", missing_capabilities),
+        ("a closed pipe ends the run quietly", closed_pipe),
+        ("SIGTERM ends the run in order", terminated),
+        ("the kernel programs can log", logging),
+    ];
+    tests
+        .map(|(name, test)| Trial::test(format!("surroundings: {name}"), needing_root(test)))
+        .into()
+}
+
+fn without_btf() -> Result<()> {
+    let script = "test -d /sys/kernel/tracing/events || mount -t tracefs none /sys/kernel/tracing \
+                  && exec \"$0\" \"$@\"";
+    let mut run = Run::start(
+        Command::new("unshare")
+            .args(["--mount", "sh", "-c", script, PROGRAM, "watch", "--json"])
+            .env("TCPTRACE_BTF", "/nowhere/vmlinux"),
+    )?;
+    let note = run.line(|line| line.contains("classic tracepoint"))?;
+    ensure!(
+        note == "tcptrace: using the classic tracepoint (no BTF at /nowhere/vmlinux): owners, \
+                 reasons, TIME_WAIT, namespaces and byte counts are unknown",
+        "{note}"
+    );
+    let port = connect_and_close()?;
+    let mut states = Vec::new();
+    while states.last().is_none_or(|last| last != "CLOSE") {
+        let line = run.line(|line| is_client_of(line, port))?;
+        let line: Value = serde_json::from_str(&line)?;
+        for unknown in ["pid", "comm", "owner", "reason", "netns", "cookie"] {
+            ensure!(line[unknown].is_null(), "{unknown} cannot be known: {line}");
+        }
+        if line["from"] == "FIN_WAIT2" {
+            ensure!(line["dwell"] != "exact", "FIN_WAIT2 may go on as an orphan: {line}");
+        }
+        states.push(line["to"].as_str().context("a state")?.to_owned());
+    }
+    let expected = ["SYN_SENT", "ESTABLISHED", "FIN_WAIT1", "FIN_WAIT2", "CLOSE"];
+    ensure!(states == expected, "{states:?}");
+    run.stop(Signal::INT)?;
+    Ok(())
+}
+
+fn without_btf_and_tracefs() -> Result<()> {
+    let script = "mount -t tmpfs none /sys/kernel/tracing && mount -t tmpfs none /sys/kernel/debug \
+                  && exec \"$0\" \"$@\"";
+    let mut run = Run::start(
+        Command::new("unshare")
+            .args(["--mount", "sh", "-c", script, PROGRAM, "watch"])
+            .env("TCPTRACE_BTF", "/nowhere/vmlinux"),
+    )?;
+    let line = run.line(|_| true)?;
+    ensure!(
+        line == "tcptrace: cannot trace: tracefs: not mounted, and without BTF it is needed; \
+                 mount -t tracefs tracefs /sys/kernel/tracing",
+        "{line}"
+    );
+    ensure!(run.status()? == Some(3));
+    Ok(())
+}
+
+fn missing_capabilities() -> Result<()> {
+    for (held, missing) in [("+bpf", "CAP_PERFMON"), ("+perfmon", "CAP_BPF")] {
+        let mut run = Run::start(&mut with_capabilities(held))?;
+        let line = run.line(|_| true)?;
+        ensure!(
+            line.starts_with(&format!("tcptrace: cannot trace: {missing}: not held")),
+            "{line}"
+        );
+        ensure!(line.ends_with(&format!("run it with sudo, or give it {missing}")), "{line}");
+        ensure!(run.status()? == Some(3));
+    }
+    let mut run = Run::start(&mut with_capabilities("+bpf,+perfmon"))?;
+    run.line(|line| line.starts_with("PID"))?;
+    run.stop(Signal::INT)?;
+    Ok(())
+}
+
+fn with_capabilities(held: &str) -> Command {
+    let mut command = Command::new("setpriv");
+    let set = format!("-all,{held}");
+    command.args(["--bounding-set", &set, "--inh-caps", "-all", PROGRAM, "watch"]);
+    command
+}
+
+fn closed_pipe() -> Result<()> {
+    let mut child =
+        Command::new(PROGRAM).arg("watch").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    let mut first = String::new();
+    BufReader::new(child.stdout.take().context("a pipe")?).read_line(&mut first)?;
+    ensure!(first.starts_with("PID "), "{first}");
+    let stderr = child.stderr.take().context("a pipe")?;
+    let mut run = Run::reading(child, [Some(stderr), None]);
+    let line = run.line(|_| true)?;
+    ensure!(line.ends_with("nothing lost"), "{line}");
+    ensure!(run.status()? == Some(0));
+    Ok(())
+}
+
+fn terminated() -> Result<()> {
+    let mut run = Run::start(Command::new(PROGRAM).args(["watch", "--json"]))?;
+    let port = refused_port()?;
+    run.line_while_connecting(port)?;
+    let rest = run.stop(Signal::TERM)?;
+    let summary = rest.iter().find(|line| line.starts_with("{\"type\":\"summary\""));
+    let summary: Value = serde_json::from_str(summary.context("a summary")?)?;
+    ensure!(summary["transitions"].as_u64().is_some_and(|count| count >= 2), "{summary}");
+    ensure!(rest.iter().any(|line| line.ends_with("nothing lost")), "{rest:?}");
+    Ok(())
+}
+
+fn logging() -> Result<()> {
+    let mut run = Run::start(Command::new(PROGRAM).args(["watch", "-vvv"]))?;
+    let port = refused_port()?;
+    let line = run.line_while(
+        |line| line.contains("classic tracepoint") || line.contains("tcptrace: state 7 -> 2"),
+        || drop(TcpStream::connect((Ipv4Addr::LOCALHOST, port))),
+    )?;
+    ensure!(line.contains("state 7 -> 2"), "the verifier refuses the log: {line}");
+    run.stop(Signal::INT)?;
+    Ok(())
+}
+
+/// Opens and closes a connection, the client first; returns the port of the server.
+fn connect_and_close() -> Result<u16> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    let client = TcpStream::connect(listener.local_addr()?)?;
+    let (mut server, _) = listener.accept()?;
+    drop(client);
+    ensure!(server.read(&mut [0])? == 0, "nothing was sent");
+    Ok(listener.local_addr()?.port())
+}
+
+/// A port on which nobody listens.
+fn refused_port() -> Result<u16> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
+}
+
+fn is_client_of(line: &str, port: u16) -> bool {
+    line.contains("\"type\":\"transition\"") && line.contains(&format!("\"rport\":{port},"))
+}
+
+/// A run of the program, whose lines (of stdout and stderr) are read as they come.
+struct Run {
+    child: Child,
+    lines: Receiver<String>,
+}
+
+impl Run {
+    fn start(command: &mut Command) -> Result<Self> {
+        let command = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().context("cannot start the program")?;
+        let stderr = child.stderr.take();
+        let stdout = child.stdout.take();
+        let (sender, lines) = channel();
+        forward(stdout.context("a pipe")?, sender.clone());
+        forward(stderr.context("a pipe")?, sender);
+        Ok(Self { child, lines })
+    }
+
+    fn reading<R: Read + Send + 'static>(child: Child, pipes: [Option<R>; 2]) -> Self {
+        let (sender, lines) = channel();
+        pipes.into_iter().flatten().for_each(|pipe| forward(pipe, sender.clone()));
+        Self { child, lines }
+    }
+
+    /// The next line that is wanted; others are passed over.
+    fn line(&mut self, wanted: impl Fn(&str) -> bool) -> Result<String> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let line = self.lines.recv_timeout(left).context("the line did not come")?;
+            if wanted(&line) {
+                return Ok(line);
+            }
+        }
+    }
+
+    /// The next line that is wanted, doing something again and again until it comes: whether the
+    /// program is attached yet shows in nothing else.
+    fn line_while(
+        &mut self,
+        wanted: impl Fn(&str) -> bool,
+        mut provoke: impl FnMut(),
+    ) -> Result<String> {
+        let deadline = Instant::now() + PATIENCE;
+        while Instant::now() < deadline {
+            provoke();
+            while let Ok(line) = self.lines.recv_timeout(Duration::from_millis(100)) {
+                if wanted(&line) {
+                    return Ok(line);
+                }
+            }
+        }
+        anyhow::bail!("the line did not come")
+    }
+
+    fn line_while_connecting(&mut self, port: u16) -> Result<String> {
+        self.line_while(
+            |line| is_client_of(line, port),
+            || drop(TcpStream::connect((Ipv4Addr::LOCALHOST, port))),
+        )
+    }
+
+    /// Ends the run by a signal, which must end it in order; returns the lines that still came.
+    fn stop(&mut self, signal: Signal) -> Result<Vec<String>> {
+        let pid = Pid::from_child(&self.child);
+        kill_process(pid, signal)?;
+        let rest = self.lines.iter().collect();
+        ensure!(self.status()? == Some(0), "the run did not end in order: {rest:?}");
+        Ok(rest)
+    }
+
+    fn status(&mut self) -> Result<Option<i32>> {
+        // The lines end with the program, so this does not wait for long.
+        while self.lines.recv_timeout(PATIENCE).is_ok() {}
+        Ok(self.child.wait()?.code())
+    }
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        // It has ended already, unless the test failed.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+fn forward(pipe: impl Read + Send + 'static, sender: Sender<String>) {
+    thread::spawn(move || {
+        let lines = BufReader::new(pipe).lines().map_while(Result::ok);
+        lines.map(|line| sender.send(line)).take_while(Result::is_ok).for_each(drop);
+    });
+}
