@@ -33,6 +33,9 @@ const HOLDER_INTERVAL: Duration = Duration::from_millis(100);
 /// The shortest time between two dumps.
 const DUMP_INTERVAL: Duration = Duration::from_millis(250);
 
+/// Batches taken in one go where the ring buffer should be empty afterwards: more than it can hold.
+const MAX_BATCHES: usize = 8;
+
 /// Writes one shown change as text.
 pub type Writer<'a> = dyn FnMut(&Change, &ClockSample, &mut BytesMut) + 'a;
 
@@ -110,6 +113,7 @@ pub async fn run(
         }
         ended = live.turn()?.or(ended);
     }
+    live.drain_rest();
     live.pipeline.finish();
     if ended == Some(Stop::Asked) {
         live.write()?;
@@ -124,19 +128,28 @@ impl Live<'_> {
         self.look_for_holders();
     }
 
-    /// One turn of the loop: everything that is in the ring buffer, then what time brings.
+    /// One turn of the loop: what is in the ring buffer, then, if that was all, what time brings.
     fn turn(&mut self) -> Result<Option<Stop>> {
-        loop {
-            let upto = self.source.drain(&mut self.batch);
-            self.feed_batch();
-            if let Some(upto) = upto {
-                self.pipeline.advance_to(upto);
-                self.sample_clock();
-                self.dump_if_wanted(upto);
-                return self.write();
-            }
-            if let Some(stop) = self.write()? {
-                return Ok(Some(stop));
+        let upto = self.source.drain(&mut self.batch);
+        self.feed_batch();
+        if let Some(upto) = upto {
+            self.pipeline.advance_to(upto);
+            self.sample_clock();
+            self.dump_if_wanted(upto);
+        }
+        self.write()
+    }
+
+    /// What came until now, as the last of the run; bounded, or a flood would never let us end.
+    fn drain_rest(&mut self) {
+        self.drain_some();
+        self.feed_batch();
+    }
+
+    fn drain_some(&mut self) {
+        for _ in 0..MAX_BATCHES {
+            if self.source.drain(&mut self.batch).is_some() {
+                break;
             }
         }
     }
@@ -193,7 +206,7 @@ impl Live<'_> {
                 failed.len()
             );
         }
-        while self.source.drain(&mut self.batch).is_none() {}
+        self.drain_some();
         self.batch.extend(sockets.into_iter().map(Event::Socket));
         // Stable, so that events of one socket stay in their order.
         self.batch.sort_by_key(time_of);

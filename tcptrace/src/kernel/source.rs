@@ -18,6 +18,7 @@ use aya_log::EbpfLogger;
 use tcptrace_common::{record::SocketRecord, symbols};
 use tokio::{
     io::{Interest, unix::AsyncFd},
+    task::yield_now,
     time::timeout,
 };
 
@@ -88,6 +89,8 @@ pub struct KernelSource {
     ring: AsyncFd<RingBuf<MapData>>,
     logger: Option<EbpfLogger<&'static dyn log::Log>>,
     interval: Duration,
+    /// The last batch was full, so more is waiting.
+    more: bool,
     lost_ring: u64,
     lost_recursion: u64,
     jiffy_ns: u64,
@@ -122,6 +125,7 @@ impl KernelSource {
             ring,
             logger,
             interval: BUSY_INTERVAL,
+            more: false,
             lost_ring: 0,
             lost_recursion: 0,
             jiffy_ns: clock::jiffy_ns(),
@@ -154,8 +158,12 @@ impl KernelSource {
     }
 
     /// Waits until the ring buffer is worth a look, or `limit` has passed. The interval grows while
-    /// nothing happens; above its fill mark the buffer itself wakes us.
+    /// nothing happens and is none while more is waiting; above its fill mark the buffer itself wakes us.
     pub async fn wait(&mut self, limit: Option<Duration>) {
+        if self.more {
+            // Not without a breath, in which signals are noticed.
+            return yield_now().await;
+        }
         let interval = limit.map_or(self.interval, |limit| limit.min(self.interval));
         if let Ok(Ok(mut ready)) = timeout(interval, self.ring.readable()).await {
             ready.clear_ready();
@@ -187,7 +195,8 @@ impl KernelSource {
         if let Some(logger) = &mut self.logger {
             logger.flush();
         }
-        (taken < MAX_BATCH).then_some(begin)
+        self.more = taken == MAX_BATCH;
+        (!self.more).then_some(begin)
     }
 
     fn losses(&mut self, at: Timestamp, undecodable: u64) -> Vec<Event> {

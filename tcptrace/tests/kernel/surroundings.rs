@@ -21,9 +21,11 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_tcptrace");
 const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) fn trials() -> Vec<Trial> {
-    let tests: [(&str, fn() -> Result<()>); 6] = [
+    let tests: [(&str, fn() -> Result<()>); 8] = [
         ("without BTF the classic tracepoint claims nothing", without_btf),
         ("without BTF and tracefs the fix is named", without_btf_and_tracefs),
+        ("without BTF the list comes from netlink and /proc", list_without_btf),
+        ("filters reach into the kernel and lose nothing", filtered),
         ("each missing capability is named", missing_capabilities),
         ("a closed pipe ends the run quietly", closed_pipe),
         ("SIGTERM ends the run in order", terminated),
@@ -82,6 +84,58 @@ fn without_btf_and_tracefs() -> Result<()> {
         "{line}"
     );
     ensure!(run.status()? == Some(3));
+    Ok(())
+}
+
+fn list_without_btf() -> Result<()> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    let port = listener.local_addr()?.port();
+    let script = "test -d /sys/kernel/tracing/events || mount -t tracefs none /sys/kernel/tracing \
+                  && exec \"$0\" \"$@\"";
+    let mut run = Run::start(
+        Command::new("unshare")
+            .args(["--mount", "sh", "-c", script, PROGRAM, "list", "--json"])
+            .env("TCPTRACE_BTF", "/nowhere/vmlinux"),
+    )?;
+    let line = run.line(|line| line.contains(&format!("\"lport\":{port},")))?;
+    let line: Value = serde_json::from_str(&line)?;
+    ensure!(line["state"] == "LISTEN" && line["skaddr"].is_null(), "{line}");
+    ensure!(line["owners"][0]["pid"] == std::process::id(), "{line}");
+    ensure!(run.status()? == Some(0));
+    Ok(())
+}
+
+/// The event that opens a connection knows no local port and must not fall to the filter.
+fn filtered() -> Result<()> {
+    let wanted = refused_port()?;
+    let other = refused_port()?;
+    ensure!(wanted != other);
+    let local = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    let local_port = local.local_addr()?.port().to_string();
+    for (filter, states) in [
+        (["-D", &wanted.to_string()], &["SYN_SENT", "CLOSE"][..]),
+        (["-L", &local_port], &[]),
+        (["--addr", "127.0.0.0/8"], &["SYN_SENT", "CLOSE"]),
+        (["--state", "SYN_SENT"], &["SYN_SENT", "CLOSE"]),
+        (["-p", &std::process::id().to_string()], &["SYN_SENT", "CLOSE"]),
+    ] {
+        let mut run = Run::start(Command::new(PROGRAM).args(["watch", "--json"]).args(filter))?;
+        // One of these is wanted by every filter; its end shows that all before it were seen.
+        let end = run.line_while(
+            |line| line.contains(&format!("\"lport\":{local_port},")) || is_client_of(line, wanted),
+            || {
+                drop(TcpStream::connect((Ipv4Addr::LOCALHOST, other)));
+                drop(TcpStream::connect((Ipv4Addr::LOCALHOST, wanted)));
+                drop(TcpStream::connect(("127.0.0.1", local.local_addr().map_or(0, |a| a.port()))));
+            },
+        )?;
+        let mut seen = vec![end];
+        seen.extend(run.stop(Signal::INT)?);
+        let of_port = |port| seen.iter().filter(move |line| is_client_of(line, port)).count();
+        ensure!(of_port(wanted) % 2 == 0, "{filter:?} tore connections apart: {seen:?}");
+        ensure!((of_port(wanted) > 0) == !states.is_empty(), "{filter:?}: {seen:?}");
+        ensure!(filter[0] != "-D" || of_port(other) == 0, "{filter:?} let others pass: {seen:?}");
+    }
     Ok(())
 }
 
