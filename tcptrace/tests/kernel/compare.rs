@@ -182,7 +182,6 @@ impl Check<'_> {
                     before = Some(line);
                     next = rest.next();
                 }
-                _ if wanted.maybe => {}
                 Some(line) => {
                     wrong.push(format!(
                         "{socket}: `{} -> {}` should come, not `{} -> {}`",

@@ -22,7 +22,6 @@
 //! | `~300ms` | the state lasted over the step `wait 300ms` and no other wait | any |
 //! | `2s..3s` | the dwell lies between | any |
 //! | `v4mapped` | an IPv6 socket with IPv4 addresses | not one |
-//! | `maybe` | the line may be missing | it must come |
 //!
 //! `C opened cli` stands for the two lines of a connect, `S arrived` for those of a passive end.
 //! A `task` line must lie within a step of that actor on that socket, and an `exact` dwell must be
@@ -48,7 +47,6 @@ pub(crate) struct Expected {
     pub(crate) dwell: Vec<String>,
     pub(crate) length: Length,
     pub(crate) v4mapped: bool,
-    pub(crate) maybe: bool,
 }
 
 /// Who must be named.
@@ -177,7 +175,6 @@ fn transition(text: &str, socket: &str, from: &str, to: &str, rest: &[&str]) -> 
         dwell: Vec::new(),
         length: Length::Any,
         v4mapped: false,
-        maybe: false,
     };
     for word in rest {
         let alternatives: Vec<String> = word.split('|').map(str::to_owned).collect();
@@ -197,8 +194,6 @@ fn transition(text: &str, socket: &str, from: &str, to: &str, rest: &[&str]) -> 
             expected.length = Length::Between(parse_duration(least)?, parse_duration(most)?);
         } else if *word == "v4mapped" {
             expected.v4mapped = true;
-        } else if *word == "maybe" {
-            expected.maybe = true;
         } else {
             bail!("`{word}` is none of the words that `expect.rs` lists");
         }

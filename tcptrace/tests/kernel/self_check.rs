@@ -60,9 +60,8 @@ fn steps_are_read() -> Result<()> {
 }
 
 fn expected_lines_are_read() -> Result<()> {
-    let lines = expect::parse(
-        "C opened cli\n ESTABLISHED -> CLOSE srv? fd|opener reset_by_us ~300ms maybe",
-    )?;
+    let lines =
+        expect::parse("C opened cli\n ESTABLISHED -> CLOSE srv? fd|opener reset_by_us ~300ms")?;
     ensure!(
         lines.len() == 3 && lines[0].known_by == ["task"] && lines[0].dwell == ["unknown"],
         "{lines:?}"
@@ -77,7 +76,7 @@ fn expected_lines_are_read() -> Result<()> {
         last.reasons == ["reset_by_us"] && last.length == Length::Wait(Duration::from_millis(300)),
         "{last:?}"
     );
-    ensure!(last.maybe && last.evidence == ["event"] && last.dwell == ["exact"], "{last:?}");
+    ensure!(last.evidence == ["event"] && last.dwell == ["exact"], "{last:?}");
     Ok(())
 }
 

@@ -16,7 +16,7 @@ pub(super) const ROWS: &[Row] = &[
         "C opened cli
            ESTABLISHED -> FIN_WAIT1   cli task ~200ms
            FIN_WAIT1   -> FIN_WAIT2   cli
-           FIN_WAIT2   -> TIME_WAIT   cli confirmed|derived|classified exact|estimated maybe
+           FIN_WAIT2   -> TIME_WAIT   cli confirmed|derived|classified exact|estimated
          S arrived
            ESTABLISHED -> CLOSE_WAIT  srv? ~200ms
            CLOSE_WAIT  -> LAST_ACK    srv task ~100ms
@@ -39,7 +39,7 @@ pub(super) const ROWS: &[Row] = &[
          S arrived
            ESTABLISHED -> FIN_WAIT1   srv task ~200ms
            FIN_WAIT1   -> FIN_WAIT2   srv
-           FIN_WAIT2   -> TIME_WAIT   srv confirmed|derived|classified exact|estimated maybe",
+           FIN_WAIT2   -> TIME_WAIT   srv confirmed|derived|classified exact|estimated",
     ),
     row(
         "close: after data in both directions",

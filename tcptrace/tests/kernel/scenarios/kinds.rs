@@ -103,7 +103,7 @@ pub(super) const ROWS: &[Row] = &[
            SYN_SENT    -> ESTABLISHED cli?
            ESTABLISHED -> FIN_WAIT1   cli?
            FIN_WAIT1   -> FIN_WAIT2   cli?
-           FIN_WAIT2   -> TIME_WAIT   cli? classified|confirmed|derived exact|estimated maybe
+           FIN_WAIT2   -> TIME_WAIT   cli? classified|confirmed|derived exact|estimated
          S arrived
            ESTABLISHED -> CLOSE_WAIT  srv?
            CLOSE_WAIT  -> LAST_ACK    srv?

@@ -96,7 +96,7 @@ pub(super) const ROWS: &[Row] = &[
            ESTABLISHED -> FIN_WAIT1  cli task
            FIN_WAIT1   -> FIN_WAIT2  cli
            FIN_WAIT2   -> TIME_WAIT  cli classified
-           TIME_WAIT   -> CLOSE      cli derived|confirmed fin|null estimated|exact maybe
+           TIME_WAIT   -> CLOSE      cli derived|confirmed fin|null estimated|exact
          S arrived
            ESTABLISHED -> CLOSE_WAIT srv?
            CLOSE_WAIT  -> LAST_ACK   srv task
@@ -126,7 +126,7 @@ pub(super) const ROWS: &[Row] = &[
            ESTABLISHED -> FIN_WAIT1  srv task
            FIN_WAIT1   -> FIN_WAIT2  srv
            FIN_WAIT2   -> TIME_WAIT  srv classified
-           TIME_WAIT   -> CLOSE      srv derived|confirmed fin|null estimated|exact maybe
+           TIME_WAIT   -> CLOSE      srv derived|confirmed fin|null estimated|exact
          D opened cli
          T arrived",
     ),

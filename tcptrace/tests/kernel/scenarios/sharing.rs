@@ -61,7 +61,7 @@ pub(super) const ROWS: &[Row] = &[
         "C opened cli
            ESTABLISHED -> FIN_WAIT1  cli task ~100ms
            FIN_WAIT1   -> FIN_WAIT2  cli
-           FIN_WAIT2   -> TIME_WAIT  cli confirmed|derived|classified exact|estimated maybe
+           FIN_WAIT2   -> TIME_WAIT  cli confirmed|derived|classified exact|estimated
          S arrived
            ESTABLISHED -> CLOSE_WAIT srv? ~100ms
            CLOSE_WAIT  -> LAST_ACK   srv task ~150ms
