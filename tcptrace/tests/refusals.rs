@@ -62,7 +62,10 @@ impl Copy {
         let folder = std::env::temp_dir().join(format!("tcptrace-{name}-{}", std::process::id()));
         fs::create_dir(&folder).expect("a new folder");
         fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).expect("our folder");
-        fs::copy(PROGRAM, folder.join("tcptrace")).expect("room for a copy");
+        // By another process: were the copy open for writing in this one, a test beside us that
+        // starts a program could pass that on, and then nobody may run the copy.
+        let copied = Command::new("cp").arg(PROGRAM).arg(&folder).status().expect("cp runs");
+        assert!(copied.success(), "room for a copy");
         Self(folder)
     }
 
