@@ -1,7 +1,7 @@
 //! Network namespaces: finding them, and working inside one.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, btree_map::Entry},
     fs::{self, File},
     os::{fd::AsFd as _, unix::fs::MetadataExt as _},
     path::{Path, PathBuf},
@@ -35,14 +35,19 @@ pub fn own() -> Result<u32> {
     inode_of(Path::new(OWN))
 }
 
-/// Every network namespace that a process lives in or that is bound to a name, with a path to it.
-/// Namespaces kept alive by a descriptor alone are not found. Processes that end meanwhile, or that
-/// we may not look at, are passed over.
-pub fn all() -> BTreeMap<u32, PathBuf> {
+/// Every network namespace that a process lives in or that is bound to a name, opened, so that none
+/// goes before we come to it. Namespaces kept alive by a descriptor alone are not found. Processes
+/// that end meanwhile, or that we may not look at, are passed over.
+pub fn all() -> BTreeMap<u32, File> {
     let mut found = BTreeMap::new();
     let mut add = |path: PathBuf| {
-        if let Ok(inode) = inode_of(&path) {
-            found.entry(inode).or_insert(path);
+        // Most processes live where others do, so looking comes before opening.
+        if let Ok(inode) = inode_of(&path)
+            && let Entry::Vacant(entry) = found.entry(inode)
+            && let Ok(file) = File::open(path)
+            && file.metadata().is_ok_and(|metadata| metadata.ino() == u64::from(inode))
+        {
+            entry.insert(file);
         }
     };
     add(PathBuf::from(OWN));
@@ -62,7 +67,7 @@ pub fn all() -> BTreeMap<u32, PathBuf> {
 /// Runs `work` once inside each namespace, on a thread of its own, so that this one stays where it
 /// is. Returns the namespaces that could be entered, with what `work` gave.
 pub fn inside_each<T: Send>(
-    namespaces: &BTreeMap<u32, PathBuf>,
+    namespaces: &BTreeMap<u32, File>,
     mut work: impl FnMut(u32) -> Result<T> + Send,
 ) -> Vec<(u32, Result<T>)> {
     let own = own().ok();
@@ -74,8 +79,8 @@ pub fn inside_each<T: Send>(
                 order.sort_by_key(|&(&inode, _)| (Some(inode) != own, inode));
                 order
                     .into_iter()
-                    .map(|(&inode, path)| {
-                        let entered = if Some(inode) == own { Ok(()) } else { enter(path) };
+                    .map(|(&inode, file)| {
+                        let entered = if Some(inode) == own { Ok(()) } else { enter(inode, file) };
                         (inode, entered.and_then(|()| work(inode)))
                     })
                     .collect::<Vec<_>>()
@@ -85,8 +90,7 @@ pub fn inside_each<T: Send>(
     result.unwrap_or_else(|_| vec![(0, Err(anyhow!("the thread that visits namespaces died")))])
 }
 
-fn enter(path: &Path) -> Result<()> {
-    let file = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
+fn enter(inode: u32, file: &File) -> Result<()> {
     move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network))
-        .with_context(|| format!("cannot enter the network namespace {}", path.display()))
+        .with_context(|| format!("cannot enter the network namespace {inode}"))
 }

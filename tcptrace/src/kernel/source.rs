@@ -2,10 +2,9 @@
 
 use std::{
     collections::BTreeMap,
-    fs,
+    fs::{self, File},
     io::Read as _,
     os::fd::{AsFd as _, AsRawFd as _},
-    path::PathBuf,
     time::Duration,
 };
 
@@ -256,7 +255,7 @@ impl KernelSource {
         dump
     }
 
-    fn walk(&mut self, namespaces: &BTreeMap<u32, PathBuf>) -> Vec<(u32, Result<Vec<Socket>>)> {
+    fn walk(&mut self, namespaces: &BTreeMap<u32, File>) -> Vec<(u32, Result<Vec<Socket>>)> {
         let iterator = self.has_hook("iter/tcp");
         let jiffy_ns = self.jiffy_ns;
         let ebpf = &mut self.programs.ebpf;
