@@ -227,17 +227,25 @@ impl Tracer {
             ensure!(reader.join().is_ok(), "a reader of the tracer's output panicked");
         }
         ensure!(status.code() == Some(0), "the tracer ended with {status}: {}", self.said());
+        let mut lost_to_recursion = 0;
         for other in &self.feed.lock().others {
             let value: Value =
                 serde_json::from_str(other).with_context(|| format!("not JSON: {other}"))?;
-            let lost = value["lost"].as_object().into_iter().flatten();
-            let lost: u64 = lost.filter_map(|(_, count)| count.as_u64()).sum();
-            ensure!(value["type"] != "lost" && lost == 0, "the tracer lost events: {other}");
+            for (why, count) in value["lost"].as_object().into_iter().flatten() {
+                let count = count.as_u64().unwrap_or_default();
+                // The kernel does not run a program that an interrupt finds running on its CPU. What
+                // this hid of a scenario has failed that; the rest may be of any socket of the host.
+                if why == "recursion" {
+                    lost_to_recursion += count;
+                } else {
+                    ensure!(count == 0, "the tracer lost events: {other}");
+                }
+            }
         }
         let said = self.said();
         ensure!(
-            said.contains("nothing lost"),
-            "the summary must say that nothing was lost: {said}"
+            said.contains("nothing lost") == (lost_to_recursion == 0),
+            "the summary must tell what was lost, {lost_to_recursion} to recursion: {said}"
         );
         Ok(())
     }
