@@ -294,6 +294,8 @@ pub struct DumpEnd {
 pub struct Holder {
     /// Address of the kernel's `struct sock`; `None` from /proc.
     pub skaddr: Option<u64>,
+    /// Socket cookie.
+    pub cookie: Option<u64>,
     /// Inode number of the socket.
     pub inode: u32,
     /// Who.

@@ -199,6 +199,7 @@ pub fn holder(bytes: &[u8]) -> Option<Holder> {
     let record: OwnerRecord = read(bytes)?;
     Some(Holder {
         skaddr: known(record.skaddr),
+        cookie: known(record.cookie),
         inode: known(record.inode)?,
         process: Process { pid: record.pid, comm: Comm(record.comm) },
         fd: record.fd,

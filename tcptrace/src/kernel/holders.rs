@@ -47,6 +47,7 @@ pub(super) fn from_proc() -> Result<Vec<Holder>> {
             };
             holders.push(Holder {
                 skaddr: None,
+                cookie: None,
                 inode,
                 process: Process { pid, comm },
                 fd: descriptor.fd.unsigned_abs(),

@@ -159,7 +159,13 @@ mod tests {
     #[test]
     fn every_process_with_a_descriptor_is_named_once_with_all_of_them() {
         let process = |pid| Process { pid, comm: Comm::from("srv") };
-        let holder = |pid, inode, fd| Holder { skaddr: None, inode, process: process(pid), fd };
+        let holder = |pid, inode, fd| Holder {
+            skaddr: None,
+            cookie: None,
+            inode,
+            process: process(pid),
+            fd,
+        };
         let holders = [
             holder(1, 50, 9),
             holder(2, 50, 3),

@@ -314,8 +314,14 @@ impl Tracker {
         self.sockets.insert(skaddr, connection);
     }
 
+    /// The holder was looked up after the events that are told now, and meanwhile the kernel may have
+    /// given the socket's memory to another, so an address names nothing without its cookie.
     fn holder(&mut self, holder: &Holder) {
-        if let Some(connection) = holder.skaddr.and_then(|skaddr| self.sockets.get_mut(&skaddr)) {
+        let named = holder
+            .skaddr
+            .and_then(|skaddr| self.sockets.get_mut(&skaddr))
+            .filter(|known| holder.cookie.is_some() && known.identity.cookie == holder.cookie);
+        if let Some(connection) = named {
             connection.learn_holder(holder.process);
         } else {
             // What was found first is the most likely to be gone.

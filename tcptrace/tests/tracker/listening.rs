@@ -111,6 +111,17 @@ cases! {
         Q over: passive last_ack 2001ms SYN_RECV=0ns ESTABLISHED=1s CLOSE_WAIT=1s LAST_ACK=1ms
     "
 
+    a_holder_of_the_next_socket_at_the_address_is_not_this_ones: "
+        Q 10>3
+        Q 3>1
+        Q holder stranger cookie=999
+        Q 1>8 done
+    " => "
+        Q LISTEN -> SYN_RECV unknown event none
+        Q SYN_RECV -> ESTABLISHED 0ns exact event none
+        Q ESTABLISHED -> CLOSE_WAIT 0ns exact event none
+    "
+
     a_holder_known_by_its_inode_alone_is_remembered_until_an_event_has_it: "
         Q holder srv proc
         Q 1>8 done inode

@@ -91,6 +91,7 @@ impl Host {
             }),
             240..248 => Event::Holder(Holder {
                 skaddr: (!dice.one_in(3)).then(|| skaddr(socket)),
+                cookie: cookie(socket, &mut dice),
                 inode: inode(socket),
                 process: process(&mut dice),
                 fd: 3,

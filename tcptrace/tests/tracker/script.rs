@@ -184,6 +184,10 @@ fn event(words: &[&str], now: Timestamp) -> Event {
                 "reset-received" => hook(letter, rest, now, HookKind::ResetReceived),
                 "holder" => Event::Holder(Holder {
                     skaddr: (!rest.contains(&"proc")).then(|| skaddr(letter)),
+                    cookie: match rest.iter().find_map(|word| word.strip_prefix("cookie=")) {
+                        Some(cookie) => cookie.parse().ok(),
+                        None => Some(u64::from(u32::from(letter))),
+                    },
                     inode: inode(letter),
                     process: process(rest[0]),
                     fd: 3,
