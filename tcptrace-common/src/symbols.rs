@@ -1,7 +1,7 @@
 //! Names of programs, maps and globals, written once and used by the loader.
 //!
-//! The kernel side cannot name a function from a constant, so `tcptrace`'s loader test checks that
-//! the built object holds every name listed here.
+//! The kernel side cannot name a function or a static from a constant, so its names are written there
+//! again. One that differs shows at the first load: the loader names what the object lacks.
 
 /// Program on the BTF tracepoint `inet_sock_set_state` (the fast path).
 pub const SET_STATE_BTF: &str = "set_state_btf";

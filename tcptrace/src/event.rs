@@ -59,15 +59,6 @@ impl Tuple {
     pub fn reversed(&self) -> Self {
         Self { local: self.remote, remote: self.local, ..*self }
     }
-
-    /// Both addresses and ports are known.
-    #[must_use]
-    pub fn is_complete(&self) -> bool {
-        self.local.addr.is_some()
-            && self.local.port.is_some()
-            && self.remote.addr.is_some()
-            && self.remote.port.is_some()
-    }
 }
 
 /// A command name as the kernel keeps it: up to sixteen bytes, any bytes, padded with zeros.
