@@ -3,9 +3,13 @@
 //! Whatever replay needs is an event (owners, losses, socket dumps, clock samples), because the
 //! machine that produced them is gone by then. Unknown is `None`.
 
+mod sysctl;
+
 use std::{fmt, net::IpAddr, time::Duration};
 
 use tcptrace_common::tcp_state::TcpState;
+
+pub use sysctl::{Sysctl, Sysctls};
 
 use crate::time::{ClockSample, Timestamp};
 

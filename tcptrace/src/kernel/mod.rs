@@ -10,6 +10,7 @@ pub mod namespaces;
 mod netlink;
 pub mod requirements;
 mod source;
+pub mod sysctls;
 mod tracepoint_format;
 
 pub use loader::{HookState, Mode};

@@ -1,0 +1,22 @@
+//! The kernel's settings.
+
+use std::{fs, path::Path};
+
+use super::namespaces;
+use crate::event::{Sysctl, Sysctls};
+
+/// The settings of our own network namespace. Needs no privilege; what cannot be read is left out.
+#[must_use]
+pub fn own() -> Sysctls {
+    read(namespaces::own().unwrap_or_default())
+}
+
+/// The settings of the calling thread's network namespace, whose inode number is `netns`.
+pub(super) fn read(netns: u32) -> Sysctls {
+    let root = Path::new("/proc/sys");
+    let values = Sysctl::ALL.iter().filter_map(|&sysctl| {
+        let path = root.join(sysctl.name().replace('.', "/"));
+        Some((sysctl, fs::read_to_string(path).ok()?))
+    });
+    Sysctls::new(netns, values)
+}
