@@ -121,8 +121,17 @@ layout! {
     linger2 = "tcp_sock" "linger2" false;
     /// The byte that holds `repair`; [`Settings::repair_mask`] tells the bit.
     repair = "tcp_sock" "repair" false;
+    /// When the oldest unacknowledged segment was first sent again, for a SYN when it was sent: low 32
+    /// bits of the clock in ms, or in us if [`Settings::usec_mask`] says so for the socket.
+    retrans_stamp = "tcp_sock" "retrans_stamp" false;
+    /// The byte that holds `tcp_usec_ts` (6.7+); [`Settings::usec_mask`] tells the bit.
+    usec = "tcp_sock" "tcp_usec_ts" false;
+    /// When the socket last handled a packet or a timer, us of the monotonic clock.
+    mstamp = "tcp_sock" "tcp_mstamp" false;
     /// When the last ACK arrived, low 32 bits of jiffies.
     rcv_tstamp = "tcp_sock" "rcv_tstamp" false;
+    /// When data was last sent, low 32 bits of jiffies.
+    lsndtime = "tcp_sock" "lsndtime" false;
     /// Retransmission timeout, jiffies.
     rto = "inet_connection_sock" "icsk_rto" false;
     /// What timer is pending on the retransmit timer.
@@ -131,6 +140,8 @@ layout! {
     retransmits = "inet_connection_sock" "icsk_retransmits" false;
     /// Unanswered keepalive or zero-window probes.
     probes_out = "inet_connection_sock" "icsk_probes_out" false;
+    /// Since when the peer's window has been closed, low 32 bits of jiffies (5.11+).
+    probes_tstamp = "inet_connection_sock" "icsk_probes_tstamp" false;
     /// Expiry of the retransmit timer, jiffies.
     retransmit_expires = "inet_connection_sock" "icsk_retransmit_timer.expires" false;
     /// When data last arrived, low 32 bits of jiffies.
@@ -139,6 +150,9 @@ layout! {
     tw_substate = "inet_timewait_sock" "tw_substate" false;
     /// Expiry of a minisock, jiffies.
     tw_expires = "inet_timewait_sock" "tw_timer.expires" false;
+    /// When a minisock, or the socket before it, last got a segment with a timestamp: seconds of the
+    /// monotonic clock.
+    tw_stamp = "tcp_timewait_sock" "tw_ts_recent_stamp" false;
     /// Expiry of a half-open request, jiffies.
     req_expires = "request_sock" "rsk_timer.expires" false;
     /// SYN-ACKs sent again for a half-open request.
@@ -171,8 +185,8 @@ pub struct Settings {
     pub remote_ports: u8,
     /// Bit of `repair` within its byte, 0 if unknown.
     pub repair_mask: u8,
-    /// Keeps the size a multiple of four.
-    pub reserved: u8,
+    /// Bit of `tcp_usec_ts` within its byte, 0 if there is none.
+    pub usec_mask: u8,
 }
 
 const _: () = assert!(size_of::<Layout>() == FIELDS.len() * 2);

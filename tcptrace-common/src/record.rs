@@ -27,6 +27,8 @@ pub const FLAG_KERNEL: u8 = 1 << 1;
 pub const FLAG_CLASSIC: u8 = 1 << 2;
 /// [`TransitionRecord::flags`]: the socket is in repair mode; read at CLOSE only.
 pub const FLAG_REPAIR: u8 = 1 << 3;
+/// [`SocketRecord::flags`]: the socket's timestamps count microseconds.
+pub const FLAG_USEC: u8 = 1 << 4;
 /// [`TransitionRecord::detail`]: pid and comm of the task on the CPU are filled in.
 pub const DETAIL_TASK: u8 = 1;
 /// [`TransitionRecord::detail`]: byte counts, retransmits and round-trip time are filled in.
@@ -161,7 +163,7 @@ pub struct SocketRecord {
     pub sk_flags: u8,
     /// `sk_shutdown`.
     pub shutdown: u8,
-    /// `FLAG_KERNEL` or 0.
+    /// `FLAG_KERNEL` and [`FLAG_USEC`].
     pub flags: u8,
     /// `TIMER_*`.
     pub timer: u8,
@@ -201,8 +203,20 @@ pub struct SocketRecord {
     pub last_ack: u32,
     /// When data last arrived, low 32 bits of jiffies; 0 unknown.
     pub last_data: u32,
+    /// When data was last sent, low 32 bits of jiffies; 0 unknown.
+    pub last_sent: u32,
+    /// Keeps the fields aligned.
+    pub reserved2: u32,
     /// Id of the cgroup the socket was created in; 0 unknown.
     pub cgroup: u64,
+    /// The monotonic clock when it was looked at, ns.
+    pub mono_ns: u64,
+    /// Since when the socket has waited; 0 unknown. SYN_SENT: when the SYN was sent, FIN_WAIT1, CLOSING
+    /// and LAST_ACK: when the oldest segment was first sent again ([`FLAG_USEC`]: in us, else in ms;
+    /// low 32 bits of the monotonic clock), with [`TIMER_PROBE`]: when the peer's window closed
+    /// (low 32 bits of jiffies). CLOSE: last packet or timer (us of the monotonic clock). Minisock:
+    /// last segment with a timestamp (s of the monotonic clock).
+    pub waiting: u64,
 }
 
 /// One descriptor that is a TCP socket, as the iterator `iter/task_file` sees it.
@@ -223,10 +237,15 @@ pub struct OwnerRecord {
     pub netns: u32,
     /// Command name, zero-padded, any bytes.
     pub comm: [u8; 16],
+    /// 1 if the socket's own [`SocketRecord`] follows this record: one whose connection is over, which
+    /// `iter/tcp` cannot see. Else 0.
+    pub socket_follows: u32,
+    /// Keeps the size a multiple of eight.
+    pub reserved: u32,
 }
 
 const _: () = assert!(size_of::<TransitionRecord>() == 80);
 const _: () = assert!(size_of::<DetailRecord>() == 136);
 const _: () = assert!(size_of::<HookRecord>() == 32);
-const _: () = assert!(size_of::<SocketRecord>() == 120);
-const _: () = assert!(size_of::<OwnerRecord>() == 48);
+const _: () = assert!(size_of::<SocketRecord>() == 144);
+const _: () = assert!(size_of::<OwnerRecord>() == 56);

@@ -7,11 +7,14 @@ use aya_ebpf::{
     bindings::file,
     helpers::generated::{bpf_seq_write, bpf_sock_from_file},
 };
-use tcptrace_common::record::OwnerRecord;
+use tcptrace_common::{
+    record::{OwnerRecord, SocketRecord},
+    tcp_state::TcpState,
+};
 
 use crate::{
     fields::{offset, probe},
-    iter_tcp::{IterMeta, inode},
+    iter_tcp::{IterMeta, describe, inode},
 };
 
 /// `struct bpf_iter__task_file`; every pointer is a 64-bit slot.
@@ -26,6 +29,9 @@ struct IterTaskFile {
 const AF_INET: u16 = 2;
 const AF_INET6: u16 = 10;
 const IPPROTO_TCP: u16 = 6;
+/// Both directions shut down: what `tcp_done` leaves behind (5.10 to 7.2). A socket in CLOSE without it
+/// is not connected yet, or was disconnected to be used again.
+const SHUTDOWN_MASK: u8 = 3;
 
 #[unsafe(no_mangle)]
 #[unsafe(link_section = "iter/task_file")]
@@ -56,8 +62,21 @@ unsafe extern "C" fn iter_task_file(ctx: *const IterTaskFile) -> i32 {
             inode: inode(socket),
             netns: probe(probe(sk, offset!(net)), offset!(net_inum)),
             comm: probe(task, offset!(task_comm)),
+            socket_follows: u32::from(is_over(sk)),
+            reserved: 0,
         };
         bpf_seq_write(seq, (&raw const record).cast(), size_of::<OwnerRecord>() as u32);
+        if record.socket_follows != 0 {
+            let socket = describe(sk, record.cookie);
+            bpf_seq_write(seq, (&raw const socket).cast(), size_of::<SocketRecord>() as u32);
+        }
     }
     0
+}
+
+/// Whether the socket's connection is over, so that only descriptors keep it.
+#[inline(always)]
+fn is_over(sk: *const u8) -> bool {
+    probe::<u8>(sk, offset!(state)) == TcpState::Close.number()
+        && probe::<u8>(sk, offset!(shutdown)) & SHUTDOWN_MASK == SHUTDOWN_MASK
 }

@@ -7,14 +7,15 @@
 use aya_ebpf::{
     bindings::seq_file,
     helpers::generated::{
-        bpf_get_socket_cookie, bpf_jiffies64, bpf_ktime_get_boot_ns, bpf_seq_write,
+        bpf_get_socket_cookie, bpf_jiffies64, bpf_ktime_get_boot_ns, bpf_ktime_get_ns,
+        bpf_seq_write,
     },
 };
 use tcptrace_common::{
     layout::ABSENT,
     record::{
-        FLAG_KERNEL, SHAPE_FULL, SHAPE_MINISOCK, SHAPE_REQUEST, SocketRecord, TIMER_KEEPALIVE,
-        TIMER_NONE, TIMER_PROBE, TIMER_RETRANSMIT, TIMER_TIMEWAIT, TIMER_UNKNOWN,
+        FLAG_KERNEL, FLAG_USEC, SHAPE_FULL, SHAPE_MINISOCK, SHAPE_REQUEST, SocketRecord,
+        TIMER_KEEPALIVE, TIMER_NONE, TIMER_PROBE, TIMER_RETRANSMIT, TIMER_TIMEWAIT, TIMER_UNKNOWN,
     },
     tcp_state::TcpState,
 };
@@ -50,7 +51,13 @@ unsafe extern "C" fn iter_tcp(ctx: *const IterTcp) -> i32 {
         if sk.is_null() {
             return 0;
         }
-        let record = describe(sk);
+        let cookie = if setting!(cookie_helper) != 0 {
+            // The iterator's socket is a BTF pointer, which the helper takes.
+            bpf_get_socket_cookie(sk.cast_mut().cast())
+        } else {
+            probe(sk, offset!(cookie))
+        };
+        let record = describe(sk, cookie);
         bpf_seq_write(seq, (&raw const record).cast(), size_of::<SocketRecord>() as u32);
     }
     0
@@ -72,8 +79,9 @@ fn v4(address: u32) -> [u8; 16] {
     bytes
 }
 
+/// The socket `sk` of any shape, as a record.
 #[inline(always)]
-unsafe fn describe(sk: *const u8) -> SocketRecord {
+pub(crate) fn describe(sk: *const u8, cookie: u64) -> SocketRecord {
     let family: u16 = probe(sk, offset!(family));
     let (laddr, raddr) = addresses(sk, family);
     let net: *const u8 = probe(sk, offset!(net));
@@ -90,12 +98,7 @@ unsafe fn describe(sk: *const u8) -> SocketRecord {
         // SAFETY: helper without arguments.
         boot_ns: unsafe { bpf_ktime_get_boot_ns() },
         skaddr: sk as u64,
-        cookie: if setting!(cookie_helper) != 0 {
-            // SAFETY: the iterator's socket is a BTF pointer, which the helper takes.
-            unsafe { bpf_get_socket_cookie(sk.cast_mut().cast()) }
-        } else {
-            probe(sk, offset!(cookie))
-        },
+        cookie,
         laddr,
         raddr,
         netns: probe(net, offset!(net_inum)),
@@ -111,13 +114,19 @@ unsafe fn describe(sk: *const u8) -> SocketRecord {
         expires: 0,
         last_ack: 0,
         last_data: 0,
+        last_sent: 0,
+        reserved2: 0,
         cgroup: 0,
+        // SAFETY: helper without arguments.
+        mono_ns: unsafe { bpf_ktime_get_ns() },
+        waiting: 0,
     };
     if state == TcpState::TimeWait.number() {
         record.shape = SHAPE_MINISOCK;
         record.state = probe(sk, offset!(tw_substate));
         record.timer = TIMER_TIMEWAIT;
         record.expires = probe(sk, offset!(tw_expires));
+        record.waiting = u64::from(probe::<u32>(sk, offset!(tw_stamp)));
     } else if state == TcpState::NewSynRecv.number() {
         record.shape = SHAPE_REQUEST;
         record.state = TcpState::SynRecv.number();
@@ -155,7 +164,26 @@ fn describe_full(sk: *const u8, record: &mut SocketRecord) {
         probe::<u32>(sk, offset!(write_seq)).wrapping_sub(probe::<u32>(sk, offset!(snd_una)));
     record.last_ack = probe(sk, offset!(rcv_tstamp));
     record.last_data = probe(sk, offset!(lrcvtime));
+    record.last_sent = probe(sk, offset!(lsndtime));
     describe_timer(sk, record);
+    describe_waiting(sk, record);
+}
+
+/// Since when the socket has waited, for the states that begin without a packet from the peer.
+#[inline(always)]
+fn describe_waiting(sk: *const u8, record: &mut SocketRecord) {
+    if record.state == TcpState::Close.number() {
+        // `skc_num` was given back, `inet_sport` is kept (`inet_put_port`, 5.10 to 7.2).
+        record.lport = u16::from_be(probe(sk, offset!(sport)));
+        record.waiting = probe(sk, offset!(mstamp));
+    } else if record.timer == TIMER_PROBE {
+        record.waiting = u64::from(probe::<u32>(sk, offset!(probes_tstamp)));
+    } else if record.timer == TIMER_RETRANSMIT {
+        record.waiting = u64::from(probe::<u32>(sk, offset!(retrans_stamp)));
+        if probe::<u8>(sk, offset!(usec)) & setting!(usec_mask) != 0 {
+            record.flags |= FLAG_USEC;
+        }
+    }
 }
 
 /// The timer as `inet_sk_diag_fill` tells it (`net/ipv4/inet_diag.c`, 5.10 to 7.2).

@@ -1,6 +1,7 @@
 //! The command line: what can be asked for, and one clear line for what cannot.
 
 pub mod filter_args;
+pub mod limit_args;
 pub mod output_args;
 pub mod usage;
 pub mod values;
@@ -11,6 +12,7 @@ use clap::{Args, Parser, Subcommand};
 use log::LevelFilter;
 
 use filter_args::FilterArgs;
+use limit_args::LimitArgs;
 use output_args::{LinesArgs, OutputArgs, without_bcc};
 use usage::Refusal;
 
@@ -33,10 +35,34 @@ Examples:
   tcptrace watch -L 443 --json      those of local port 443, as JSON
   tcptrace lifetimes -p 812         finished connections of process 812
   tcptrace list --state close-wait  who holds sockets that nobody closes
+  tcptrace stuck --once             what is stuck now, who holds it, and what helps
   tcptrace doctor                   what this machine lacks for tracing
 
-Exit status: 0 done, 2 wrong usage, 3 could not run or the answer would not be complete.
+Exit status: 0 done, 1 stuck found something, 2 wrong usage, 3 could not run or the answer would not be complete.
 If NO_COLOR is set in the environment, there are no colours unless --color asks for them.";
+
+const STUCK_HELP: &str = "\
+Without --once it goes on: a finding is told when a connection passes the limit of its state, again
+each time that it has become twice as old, and when it is over.
+
+Limits, and why: SYN_SENT and SYN_RECV 10s (several SYNs without an answer); CLOSE_WAIT, FIN_WAIT2
+and CLOSE 60s (a program that will close has closed by then; an orphan in FIN_WAIT2 is gone);
+FIN_WAIT1, CLOSING and LAST_ACK 110s (the kernel gives an orphan up after 107 s). TIME_WAIT has no
+limit: it counts when it uses up the local ports for one destination (75 % of them, or 25 % if they
+will run out).
+
+Kinds: close_wait_not_closed, close_wait_not_accepted, fin_wait2_half_closed, fin_wait2_orphan,
+fin_wait1_unacked, fin_wait1_zero_window, last_ack_unacked, closing_unacked, syn_sent_unanswered,
+syn_recv_unacked, closed_fd_leaked, time_wait_pressure.
+
+Examples:
+  tcptrace stuck --once                           what is stuck now
+  tcptrace stuck --once --for 5s --state CLOSE_WAIT --each
+  tcptrace stuck --limit CLOSE_WAIT=5m,FIN_WAIT2=2m --min-count 10
+  tcptrace stuck -p 812 --json --duration 1h      for a script or a dashboard
+
+Exit status: 0 nothing found (or ended by SIGINT or SIGTERM), 1 something found, 2 wrong usage,
+3 could not run, or not everything could be looked at.";
 
 /// What to do.
 #[derive(Clone, Debug, Subcommand)]
@@ -47,6 +73,8 @@ pub enum Command {
     Lifetimes(LifetimesArgs),
     /// Every TCP socket now: state, age, owner, in all network namespaces.
     List(ListArgs),
+    /// Connections too long in a state: who holds them, since when, why, and what helps.
+    Stuck(StuckArgs),
     /// What this machine allows, with the fix for what is missing.
     Doctor(DoctorArgs),
 }
@@ -111,6 +139,31 @@ pub struct ListArgs {
     pub output: OutputArgs,
 }
 
+/// Arguments of `stuck`.
+#[derive(Args, Clone, Debug)]
+#[command(mut_args(without_bcc))]
+#[command(after_help = STUCK_HELP)]
+pub struct StuckArgs {
+    /// Look at what there is now, print it, and end.
+    #[arg(long, conflicts_with = "duration")]
+    pub once: bool,
+    /// Show every connection of a group, not three examples (table).
+    #[arg(long)]
+    pub each: bool,
+    /// What counts.
+    #[command(flatten)]
+    pub limits: LimitArgs,
+    /// Which connections.
+    #[command(flatten)]
+    pub filter: FilterArgs,
+    /// How they read.
+    #[command(flatten)]
+    pub lines: LinesArgs,
+    /// How long.
+    #[command(flatten)]
+    pub span: SpanArgs,
+}
+
 /// Arguments of `doctor`.
 #[derive(Args, Clone, Debug)]
 #[command(after_help = "\
@@ -169,6 +222,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, Refusal> {
         Command::Watch(args) => args.lines.output.check()?,
         Command::Lifetimes(args) => args.lines.output.check()?,
         Command::List(args) => args.output.check()?,
+        Command::Stuck(args) => args.lines.output.check()?,
         Command::Doctor(_) => {}
     }
     Ok(cli)

@@ -3,12 +3,14 @@
 //! Whatever replay needs is an event (owners, losses, socket dumps, clock samples), because the
 //! machine that produced them is gone by then. Unknown is `None`.
 
+mod process_details;
 mod sysctl;
 
 use std::{fmt, net::IpAddr, time::Duration};
 
 use tcptrace_common::tcp_state::TcpState;
 
+pub use process_details::ProcessDetails;
 pub use sysctl::{Sysctl, Sysctls};
 
 use crate::time::{ClockSample, Timestamp};
@@ -29,6 +31,13 @@ pub enum Event {
     DumpEnd(DumpEnd),
     /// A process holds a descriptor of a socket.
     Holder(Holder),
+    /// What a process is that a snapshot names.
+    Process(ProcessDetails),
+    /// The settings of a network namespace.
+    Sysctls(Sysctls),
+    /// A snapshot is complete: the dump that ended last was of all namespaces, and the holders,
+    /// processes and settings since belong to it.
+    SnapshotEnd(Timestamp),
     /// Records were dropped before we saw them.
     Lost(Lost),
     /// The clocks were compared.
@@ -220,6 +229,13 @@ pub struct Socket {
     pub last_ack: Option<Timestamp>,
     /// When data last arrived.
     pub last_data: Option<Timestamp>,
+    /// When data was last sent, for the first time or again.
+    pub last_sent: Option<Timestamp>,
+    /// Since when it waits, as its own stamps tell it. SYN_SENT: since it sent its SYN. FIN_WAIT1,
+    /// CLOSING, LAST_ACK: since the oldest segment was first sent again, or since the peer's window
+    /// closed. CLOSE: since its last packet or timer. Half-open: since its SYN. Minisock: since the last
+    /// segment of its peer.
+    pub waiting: Option<Timestamp>,
     /// Id of the cgroup in which the socket was created.
     pub cgroup: Option<u64>,
 }

@@ -1,22 +1,23 @@
 //! The live loop: the kernel's events through the pipeline to stdout, until told to stop.
 
-use std::{
-    io::{self, ErrorKind, Write as _},
-    time::{Duration, Instant},
-};
+mod budget;
+mod stdout;
+mod stop;
 
-use anyhow::{Context as _, Result};
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
 use bytes::BytesMut;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tcptrace_common::tcp_state::TcpState;
-use tokio::{
-    signal::unix::{Signal, SignalKind, signal},
-    time::sleep_until,
-};
+
+use budget::Budget;
+pub use stdout::write_out;
+pub use stop::Stop;
+use stop::StopSignals;
 
 use crate::{
-    event::{Event, Transition},
-    kernel::{Dump, KernelSource, clock},
+    event::{Event, Socket, Transition},
+    kernel::{Dump, KernelSource, clock, processes, sysctls},
     model::{change::Change, summary::Summary},
     pipeline::Pipeline,
     time::{ClockSample, Timestamp},
@@ -28,6 +29,10 @@ const CLOCK_INTERVAL: Duration = Duration::from_secs(1);
 const CLOCK_STEP_NS: u64 = 1_000_000;
 /// Looking for owners and dumping sockets may take up to one part in this many of our time.
 const COST_SHARE: u32 = 50;
+/// Snapshots that findings wait for may take up to one part in this many.
+const SNAPSHOT_SHARE: u32 = 20;
+/// The shortest time between two snapshots.
+const SNAPSHOT_INTERVAL: Duration = Duration::from_millis(100);
 /// The shortest time between two looks for owners.
 const HOLDER_INTERVAL: Duration = Duration::from_millis(100);
 /// The shortest time between two dumps.
@@ -36,27 +41,15 @@ const DUMP_INTERVAL: Duration = Duration::from_millis(250);
 /// Batches taken in one go where the ring buffer should be empty afterwards: more than it can hold.
 const MAX_BATCHES: usize = 8;
 
-/// Writes one shown change as text.
-pub type Writer<'a> = dyn FnMut(&Change, &ClockSample, &mut BytesMut) + 'a;
-
-/// Keeps work whose cost is not known beforehand to a share of the time.
-struct Budget {
-    interval: Duration,
-    ready_at: Instant,
-}
-
-impl Budget {
-    fn new(interval: Duration) -> Self {
-        Self { interval, ready_at: Instant::now() }
-    }
-
-    fn is_ready(&self) -> bool {
-        Instant::now() >= self.ready_at
-    }
-
-    /// Notes that the work was done, from `begun` until now.
-    fn spend(&mut self, begun: Instant) {
-        self.ready_at = Instant::now() + self.interval.max(begun.elapsed() * COST_SHARE);
+/// Turns changes into text.
+pub trait Sink {
+    /// What precedes the first change.
+    fn header(&self, out: &mut BytesMut);
+    /// Writes the change, if it is of interest. `clock` is the sample in force.
+    fn change(&mut self, change: &Change, clock: &ClockSample, out: &mut BytesMut);
+    /// Writes what was held back to be told together: nothing more happens for now.
+    fn flush(&mut self, out: &mut BytesMut) {
+        _ = out;
     }
 }
 
@@ -64,22 +57,28 @@ impl Budget {
 struct Live<'a> {
     source: &'a mut KernelSource,
     pipeline: &'a mut Pipeline,
-    writer: &'a mut Writer<'a>,
+    sink: &'a mut dyn Sink,
     out: BytesMut,
     batch: Vec<Event>,
     holders: Budget,
     dumps: Budget,
+    snapshots: Budget,
     clock_at: Instant,
+    incomplete: bool,
 }
 
-/// Why the loop ended.
-#[derive(PartialEq, Eq)]
-enum Stop {
-    Asked,
-    StdoutClosed,
+/// How a run went.
+#[derive(Clone, Copy, Debug)]
+pub struct Outcome {
+    /// What was counted.
+    pub summary: Summary,
+    /// Why it ended.
+    pub stop: Stop,
+    /// Existing sockets, or who holds them, could not all be looked at.
+    pub incomplete: bool,
 }
 
-/// Runs until a signal, the end of `duration`, or the reader of stdout going away. `header` is
+/// Runs until a signal, the end of `duration`, or the reader of stdout going away. The header is
 /// written once the programs are attached and the existing sockets are known.
 ///
 /// # Errors
@@ -87,45 +86,90 @@ enum Stop {
 pub async fn run(
     source: &mut KernelSource,
     pipeline: &mut Pipeline,
-    header: BytesMut,
-    writer: &mut Writer<'_>,
+    sink: &mut dyn Sink,
     duration: Option<Duration>,
-) -> Result<Summary> {
+) -> Result<Outcome> {
     let mut stop = StopSignals::new(duration)?;
-    let mut live = Live {
-        source,
-        pipeline,
-        writer,
-        out: header,
-        batch: Vec::new(),
-        holders: Budget::new(HOLDER_INTERVAL),
-        dumps: Budget::new(DUMP_INTERVAL),
-        clock_at: Instant::now(),
-    };
+    let mut live = Live::new(source, pipeline, sink);
     live.snapshot();
     let mut ended = live.write()?;
     while ended.is_none() {
         let limit = live.time_to_deadline();
         tokio::select! {
             biased;
-            () = stop.wait() => ended = Some(Stop::Asked),
+            why = stop.wait() => ended = Some(why),
             () = live.source.wait(limit) => {}
         }
         ended = live.turn()?.or(ended);
     }
-    live.drain_rest();
-    live.pipeline.finish();
-    if ended == Some(Stop::Asked) {
-        live.write()?;
-    }
-    Ok(live.pipeline.summary())
+    live.finish(ended.unwrap_or(Stop::Expired))
 }
 
-impl Live<'_> {
+/// Looks once at what there is now.
+///
+/// # Errors
+/// If stdout fails otherwise than by being closed.
+pub fn look(
+    source: &mut KernelSource,
+    pipeline: &mut Pipeline,
+    sink: &mut dyn Sink,
+) -> Result<Outcome> {
+    let mut live = Live::new(source, pipeline, sink);
+    live.snapshot();
+    live.finish(Stop::Expired)
+}
+
+impl<'a> Live<'a> {
+    fn new(
+        source: &'a mut KernelSource,
+        pipeline: &'a mut Pipeline,
+        sink: &'a mut dyn Sink,
+    ) -> Self {
+        let mut out = BytesMut::new();
+        sink.header(&mut out);
+        Self {
+            source,
+            pipeline,
+            sink,
+            out,
+            batch: Vec::new(),
+            holders: Budget::new(HOLDER_INTERVAL, COST_SHARE),
+            dumps: Budget::new(DUMP_INTERVAL, COST_SHARE),
+            snapshots: Budget::new(SNAPSHOT_INTERVAL, SNAPSHOT_SHARE),
+            clock_at: Instant::now(),
+            incomplete: false,
+        }
+    }
+
+    /// Tells what came until now, as the last of the run.
+    fn finish(&mut self, stop: Stop) -> Result<Outcome> {
+        self.drain_rest();
+        self.pipeline.finish();
+        if stop != Stop::StdoutClosed {
+            self.write()?;
+        }
+        let summary = self.pipeline.summary();
+        Ok(Outcome { summary, stop, incomplete: self.incomplete })
+    }
+
     /// Existing sockets and their owners, merged with what has happened since attaching.
+    /// For findings also what else they need, which makes the snapshot complete.
     fn snapshot(&mut self) {
+        let begun = Instant::now();
         self.dump(None);
         self.look_for_holders();
+        if self.pipeline.takes_snapshots() {
+            for sysctls in sysctls::of(&self.pipeline.wanted_sysctls()) {
+                self.pipeline.feed(&Event::Sysctls(sysctls));
+            }
+            for holder in self.pipeline.wanted_processes() {
+                if let Some(details) = processes::details(&holder) {
+                    self.pipeline.feed(&Event::Process(details));
+                }
+            }
+            self.pipeline.feed(&Event::SnapshotEnd(clock::now()));
+        }
+        self.snapshots.spend(begun);
     }
 
     /// One turn of the loop: what is in the ring buffer, then, if that was all, what time brings.
@@ -135,6 +179,9 @@ impl Live<'_> {
         if let Some(upto) = upto {
             self.pipeline.advance_to(upto);
             self.sample_clock();
+            if self.snapshots.is_ready() && self.pipeline.wants_snapshot(upto) {
+                self.snapshot();
+            }
             self.dump_if_wanted(upto);
         }
         self.write()
@@ -175,11 +222,17 @@ impl Live<'_> {
         let begun = Instant::now();
         match self.source.holders() {
             Ok(holders) => {
-                for holder in holders {
+                if self.pipeline.takes_snapshots() {
+                    self.merge(holders.over);
+                }
+                for holder in holders.descriptors {
                     self.pipeline.feed(&Event::Holder(holder));
                 }
             }
-            Err(error) => log::warn!("owners cannot be looked up: {error:#}"),
+            Err(error) => {
+                self.incomplete = true;
+                log::warn!("owners cannot be looked up: {error:#}");
+            }
         }
         self.holders.spend(begun);
     }
@@ -199,6 +252,7 @@ impl Live<'_> {
         let begun = Instant::now();
         let Dump { sockets, end, failed } = self.source.dump(netns);
         if let Some((inode, problem)) = failed.first() {
+            self.incomplete |= netns.is_none();
             let level = if netns.is_none() { log::Level::Warn } else { log::Level::Debug };
             log::log!(
                 level,
@@ -206,16 +260,21 @@ impl Live<'_> {
                 failed.len()
             );
         }
-        self.drain_some();
-        self.batch.extend(sockets.into_iter().map(Event::Socket));
-        // Stable, so that events of one socket stay in their order.
-        self.batch.sort_by_key(time_of);
-        self.feed_batch();
+        self.merge(sockets);
         if let Some(end) = end {
             self.pipeline.feed(&Event::DumpEnd(end));
             self.format();
         }
         self.dumps.spend(begun);
+    }
+
+    /// Feeds sockets that were looked at among the events of the same time.
+    fn merge(&mut self, sockets: Vec<Socket>) {
+        self.drain_some();
+        self.batch.extend(sockets.into_iter().map(Event::Socket));
+        // Stable, so that events of one socket stay in their order.
+        self.batch.sort_by_key(time_of);
+        self.feed_batch();
     }
 
     fn sample_clock(&mut self) {
@@ -233,13 +292,14 @@ impl Live<'_> {
     fn format(&mut self) {
         let clock = *self.pipeline.clock();
         for change in self.pipeline.shown() {
-            (self.writer)(&change, &clock, &mut self.out);
+            self.sink.change(&change, &clock, &mut self.out);
         }
     }
 
     /// Hands what is formatted to stdout. A reader that has gone ends the run.
     fn write(&mut self) -> Result<Option<Stop>> {
         self.format();
+        self.sink.flush(&mut self.out);
         Ok((!write_out(&mut self.out)?).then_some(Stop::StdoutClosed))
     }
 
@@ -268,61 +328,7 @@ fn time_of(event: &Event) -> Timestamp {
         Event::Lost(_) => Timestamp(0),
         Event::DumpEnd(end) => end.started,
         Event::Clock(sample) => sample.boot,
-        Event::Holder(_) => Timestamp(u64::MAX),
-    }
-}
-
-/// Writes `out` to stdout and empties it; false if nobody reads there any more.
-///
-/// # Errors
-/// If stdout fails otherwise.
-pub fn write_out(out: &mut BytesMut) -> Result<bool> {
-    let mut stdout = io::stdout().lock();
-    let written = stdout.write_all(out).and_then(|()| stdout.flush());
-    out.clear();
-    match written {
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
-        Err(error) => Err(error).context("cannot write to stdout"),
-        Ok(()) => Ok(!is_abandoned(&stdout)),
-    }
-}
-
-/// Whether stdout is a pipe that nobody reads any more, which a quiet host would never notice.
-fn is_abandoned(stdout: &io::StdoutLock<'_>) -> bool {
-    let mut polled = [PollFd::new(stdout, PollFlags::empty())];
-    poll(&mut polled, Some(&Timespec::default())).is_ok()
-        && polled[0].revents().contains(PollFlags::ERR)
-}
-
-/// What ends a run: SIGINT, SIGTERM or the end of its time.
-struct StopSignals {
-    interrupt: Signal,
-    terminate: Signal,
-    deadline: Option<tokio::time::Instant>,
-}
-
-impl StopSignals {
-    fn new(duration: Option<Duration>) -> Result<Self> {
-        let watch = |kind| signal(kind).context("cannot watch for signals");
-        Ok(Self {
-            interrupt: watch(SignalKind::interrupt())?,
-            terminate: watch(SignalKind::terminate())?,
-            deadline: duration.map(|duration| tokio::time::Instant::now() + duration),
-        })
-    }
-
-    async fn wait(&mut self) {
-        let deadline = self.deadline;
-        let expired = async move {
-            match deadline {
-                Some(deadline) => sleep_until(deadline).await,
-                None => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-            () = expired => {}
-        }
+        Event::SnapshotEnd(at) => *at,
+        Event::Holder(_) | Event::Process(_) | Event::Sysctls(_) => Timestamp(u64::MAX),
     }
 }

@@ -1,10 +1,11 @@
 //! The pipeline: events in, the changes that the user asked for out. Live and replay run this.
 
 use crate::{
-    event::{Event, Transition},
+    event::{Event, Holder, Transition},
     model::{
         change::Change,
         filter::Filter,
+        findings::detector::{self, Detector},
         raw::RawView,
         selection::Selection,
         summary::Summary,
@@ -24,6 +25,8 @@ enum View {
 #[derive(Debug)]
 pub struct Pipeline {
     view: View,
+    /// Asked for findings instead of changes.
+    detector: Option<Box<Detector>>,
     selection: Selection,
     clock: ClockSample,
     changes: Vec<Change>,
@@ -46,9 +49,19 @@ impl Pipeline {
         Self::new(View::Raw(RawView::default()), filter, clock)
     }
 
+    /// A pipeline that tracks connections and tells which are stuck.
+    #[must_use]
+    pub fn stuck(mut options: Options, stuck: detector::Options, clock: ClockSample) -> Self {
+        options.only = stuck.filter.clone();
+        let view = View::Tracked(Box::new(Tracker::new(options)));
+        let detector = Some(Box::new(Detector::new(stuck)));
+        Self { detector, ..Self::new(view, Filter::default(), clock) }
+    }
+
     fn new(view: View, filter: Filter, clock: ClockSample) -> Self {
         Self {
             view,
+            detector: None,
             selection: Selection::new(filter),
             clock,
             changes: Vec::new(),
@@ -66,6 +79,9 @@ impl Pipeline {
             View::Tracked(tracker) => tracker.apply(event, &mut self.changes),
             View::Raw(raw) => raw.apply(event, &mut self.changes),
         }
+        if let (Some(detector), View::Tracked(tracker)) = (&mut self.detector, &self.view) {
+            detector.apply(event, tracker, &mut self.changes);
+        }
         self.select();
     }
 
@@ -74,6 +90,7 @@ impl Pipeline {
         if let View::Tracked(tracker) = &mut self.view {
             tracker.advance_to(now, &mut self.changes);
         }
+        self.note();
         self.select();
     }
 
@@ -82,22 +99,36 @@ impl Pipeline {
         if let View::Tracked(tracker) = &mut self.view {
             tracker.finish(&mut self.changes);
         }
+        self.note();
         self.select();
+    }
+
+    fn note(&mut self) {
+        if let (Some(detector), View::Tracked(tracker)) = (&mut self.detector, &self.view) {
+            detector.note(tracker, &mut self.changes);
+        }
     }
 
     fn select(&mut self) {
         for change in self.changes.drain(..) {
-            self.selection.pass(change, &mut self.shown);
+            match (&self.detector, &change) {
+                (None, _) | (_, Change::Stuck(_) | Change::Resolved(_) | Change::Lost(_)) => {
+                    self.selection.pass(change, &mut self.shown);
+                }
+                (Some(_), Change::Moved(moved)) => self.told.count(moved.to),
+                (Some(_), _) => {}
+            }
         }
     }
 
     /// Takes out the changes that are to be shown, in order.
     pub fn shown(&mut self) -> impl Iterator<Item = Change> {
         let told = &mut self.told;
-        self.shown.drain(..).inspect(|change| {
-            if let Change::Moved(moved) = change {
-                told.count(moved.to);
-            }
+        self.shown.drain(..).inspect(|change| match change {
+            Change::Moved(moved) => told.count(moved.to),
+            Change::Stuck(group) => told.count_findings(group),
+            Change::Resolved(_) => told.resolved += 1,
+            _ => {}
         })
     }
 
@@ -110,7 +141,38 @@ impl Pipeline {
     /// Whether knowing who holds the socket of this event would complete its line.
     #[must_use]
     pub fn wants_holder(&self, transition: &Transition) -> bool {
-        self.tracker().is_some_and(|tracker| tracker.wants_holder(transition))
+        self.detector.is_none()
+            && self.tracker().is_some_and(|tracker| tracker.wants_holder(transition))
+    }
+
+    /// Whether snapshots are to be made at all.
+    #[must_use]
+    pub fn takes_snapshots(&self) -> bool {
+        self.detector.is_some()
+    }
+
+    /// Whether a snapshot would tell something by now.
+    pub fn wants_snapshot(&mut self, now: Timestamp) -> bool {
+        match (&mut self.detector, &self.view) {
+            (Some(detector), View::Tracked(tracker)) => detector.wants_snapshot(now, tracker),
+            _ => false,
+        }
+    }
+
+    /// The network namespaces whose settings a snapshot needs, its sockets being known.
+    #[must_use]
+    pub fn wanted_sysctls(&self) -> Vec<u32> {
+        self.detector.as_ref().map(|detector| detector.wanted_sysctls()).unwrap_or_default()
+    }
+
+    /// A descriptor of each process of which a snapshot needs to know more, its sockets, holders and
+    /// settings being known.
+    #[must_use]
+    pub fn wanted_processes(&self) -> Vec<Holder> {
+        match (&self.detector, &self.view) {
+            (Some(detector), View::Tracked(tracker)) => detector.wanted_processes(tracker),
+            _ => Vec::new(),
+        }
     }
 
     /// Namespaces whose dump would tell something by now: `None` means all, an empty list nothing.
@@ -125,7 +187,9 @@ impl Pipeline {
     /// When [`Self::advance_to`] has something to do next.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Timestamp> {
-        self.tracker().and_then(Tracker::next_deadline)
+        let of_tracker = self.tracker().and_then(Tracker::next_deadline);
+        let of_detector = self.detector.as_ref().map(|detector| detector.next_deadline());
+        of_tracker.into_iter().chain(of_detector).min()
     }
 
     /// What was counted so far.
@@ -137,6 +201,8 @@ impl Pipeline {
         };
         Summary {
             entered: self.told.entered,
+            kinds: self.told.kinds,
+            resolved: self.told.resolved,
             uncertain: counted.uncertain + self.selection.overflowed(),
             ..*counted
         }

@@ -5,7 +5,16 @@ use std::{net::IpAddr, path::PathBuf, time::Duration};
 use ipnet::{IpNet, Ipv4Net};
 use tcptrace_common::tcp_state::TcpState;
 
-use crate::{event::Comm, model::state_name::parse_state};
+use crate::{
+    event::Comm,
+    model::{
+        findings::{
+            kind::Kind,
+            limits::{DEFAULT_LIMITS, Limits},
+        },
+        state_name::parse_state,
+    },
+};
 
 /// What was given as a comma-separated list, never empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,14 +95,54 @@ pub fn netns(text: &str) -> Result<NetnsSelector, String> {
     }
 }
 
+/// Kinds of findings.
+pub fn kinds(text: &str) -> Result<List<Kind>, String> {
+    list(text, "close_wait_not_closed,closed_fd_leaked", |entry| {
+        Kind::parse(entry).map_err(|error| format!("{entry} is {error}"))
+    })
+}
+
+/// How many, at least one.
+pub fn count(text: &str) -> Result<u64, String> {
+    match text.parse() {
+        Ok(count) if count > 0 => Ok(count),
+        _ => Err(format!("{text} is no count: use a number from 1 on, like 10")),
+    }
+}
+
+/// Limits of single states: `CLOSE_WAIT=5m,FIN_WAIT2=2m`.
+pub fn limits(text: &str) -> Result<List<(TcpState, Duration)>, String> {
+    let example = "CLOSE_WAIT=5m,FIN_WAIT2=2m";
+    list(text, example, |entry| {
+        let (name, time) = entry
+            .split_once('=')
+            .ok_or_else(|| format!("{entry} has no limit: write it like {example}"))?;
+        let state = parse_state(name).map_err(|error| format!("{name} is {error}"))?;
+        if !Limits::default().set(state, Duration::ZERO) {
+            let states = DEFAULT_LIMITS.map(|(state, _)| state.name()).join(", ");
+            return Err(format!("{state} can have no limit: use {states}"));
+        }
+        Ok((state, limit(time)?))
+    })
+}
+
+/// How long is too long, more than none.
+pub fn limit(text: &str) -> Result<Duration, String> {
+    time(text, "is no limit")
+}
+
 /// A time to trace, more than none.
 pub fn duration(text: &str) -> Result<Duration, String> {
+    time(text, "leaves no time to trace")
+}
+
+fn time(text: &str, if_none: &str) -> Result<Duration, String> {
     let hint = "write it like 30s, 5m or 2h";
     if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) {
         return Err(format!("{text} has no unit: {hint}"));
     }
     match humantime::parse_duration(text) {
-        Ok(Duration::ZERO) => Err(format!("{text} leaves no time to trace: {hint}")),
+        Ok(Duration::ZERO) => Err(format!("{text} {if_none}: {hint}")),
         Ok(duration) => Ok(duration),
         Err(_) => Err(format!("{text} is no time: {hint}")),
     }

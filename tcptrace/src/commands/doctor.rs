@@ -2,10 +2,10 @@
 
 use std::process::ExitCode;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use bytes::BytesMut;
-use tokio::runtime;
 
+use super::tracing;
 use crate::{
     cli::DoctorArgs,
     kernel::{
@@ -25,8 +25,7 @@ const CANNOT_TRACE: u8 = 3;
 /// If stdout fails.
 pub fn run(args: &DoctorArgs) -> Result<ExitCode> {
     let mut list: Vec<_> = requirements::check().into_iter().map(diagnosis).collect();
-    let runtime = runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.context("cannot start the event loop")?;
+    let runtime = tracing::event_loop()?;
     let _guard = runtime.enter();
     let works = match KernelSource::start(&SourceOptions::default()) {
         Ok(source) => {

@@ -8,9 +8,10 @@ use std::{
 use anyhow::Result;
 use bytes::BytesMut;
 
-use super::tracing::{self, Lines, Trace};
+use super::tracing::{self, Trace};
 use crate::{
-    cli::LifetimesArgs, model::change::Change, output::connections::Connections, time::ClockSample,
+    cli::LifetimesArgs, live::Sink, model::change::Change, output::connections::Connections,
+    time::ClockSample,
 };
 
 /// Runs the command.
@@ -29,7 +30,7 @@ pub fn run(args: &LifetimesArgs, log_programs: bool) -> Result<ExitCode> {
     tracing::run(&trace, |times| Connections::new(style, times))
 }
 
-impl Lines for Connections {
+impl Sink for Connections {
     fn header(&self, out: &mut BytesMut) {
         self.header(out);
     }

@@ -5,9 +5,8 @@ use std::{
     process::ExitCode,
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use bytes::BytesMut;
-use tokio::runtime;
 
 use super::tracing;
 use crate::{
@@ -24,8 +23,7 @@ use crate::{
 /// If this machine does not allow looking, or stdout fails.
 pub fn run(args: &ListArgs) -> Result<ExitCode> {
     let filter = tracing::filter(&args.filter)?;
-    let runtime = runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.context("cannot start the event loop")?;
+    let runtime = tracing::event_loop()?;
     // The ring buffer wants a running event loop, although nothing is read from it here.
     let mut source = {
         let _guard = runtime.enter();
@@ -35,9 +33,10 @@ pub fn run(args: &ListArgs) -> Result<ExitCode> {
             ..SourceOptions::default()
         })?
     };
-    let dump = source.dump(None);
+    let mut dump = source.dump(None);
     let holders = source.holders()?;
-    let mut list = socket_list(&dump.sockets, &holders);
+    dump.sockets.extend(holders.over);
+    let mut list = socket_list(&dump.sockets, &holders.descriptors);
     list.retain(|listed| filter.wants(listed));
     let mut out = BytesMut::new();
     sockets(&mut out, &args.output.style(io::stdout().is_terminal()), &list);

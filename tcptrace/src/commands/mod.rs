@@ -3,6 +3,7 @@
 pub mod doctor;
 pub mod lifetimes;
 pub mod list;
+pub mod stuck;
 pub mod tracing;
 pub mod watch;
 
@@ -22,6 +23,7 @@ pub fn run(cli: &Cli) -> Result<ExitCode> {
         Command::Watch(args) => watch::run(args, log_programs),
         Command::Lifetimes(args) => lifetimes::run(args, log_programs),
         Command::List(args) => list::run(args),
+        Command::Stuck(args) => stuck::run(args, log_programs),
         Command::Doctor(args) => doctor::run(args),
     }
 }

@@ -5,16 +5,17 @@ use std::{io::Write as _, path::Path, process::ExitCode, time::Duration};
 use anyhow::{Context as _, Result, bail};
 use bytes::BytesMut;
 use jiff::tz::TimeZone;
-use tokio::runtime;
+use tokio::runtime::{self, Runtime};
 
 use crate::{
     cli::{filter_args::FilterArgs, values::NetnsSelector},
     event::Lost,
     kernel::{KernelSource, Mode, SourceOptions, clock, namespaces},
-    live,
+    live::{self, Sink},
     model::{
         change::Change,
         filter::{Family, Filter},
+        summary::Summary,
         tracker::Options,
     },
     output::{
@@ -39,14 +40,6 @@ pub struct Trace {
     pub raw: bool,
     /// Let the kernel programs log.
     pub log_programs: bool,
-}
-
-/// Writes changes as lines.
-pub trait Lines {
-    /// What precedes the first line.
-    fn header(&self, out: &mut BytesMut);
-    /// Writes the change, if it is of interest. `clock` is the sample in force.
-    fn change(&mut self, change: &Change, clock: &ClockSample, out: &mut BytesMut);
 }
 
 /// The filter that the arguments ask for; what they name must exist.
@@ -83,51 +76,99 @@ pub fn times() -> Times {
     Times::new(TimeZone::system(), clock::sample(), clock::now())
 }
 
-/// Runs the trace to its end.
+/// Runs a trace of transitions to its end.
 ///
 /// # Errors
 /// If this machine does not allow tracing, or stdout fails.
-pub fn run<L: Lines>(trace: &Trace, make_lines: impl FnOnce(Times) -> L) -> Result<ExitCode> {
-    let runtime = runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("cannot start the event loop")?;
-    runtime.block_on(run_on(trace, make_lines))
+pub fn run<S: Sink>(trace: &Trace, make_sink: impl FnOnce(Times) -> S) -> Result<ExitCode> {
+    event_loop()?.block_on(async {
+        let mut source = start(trace)?;
+        let mut pipeline = if trace.raw {
+            Pipeline::raw(trace.filter.clone(), clock::sample())
+        } else {
+            Pipeline::tracked(options(&source), trace.filter.clone(), clock::sample())
+        };
+        let mut sink =
+            WithLosses { sink: make_sink(times()), json: trace.style.format == Format::Json };
+        let outcome = live::run(&mut source, &mut pipeline, &mut sink, trace.duration).await?;
+        tell_summary(&trace.style, &outcome.summary, &summary_text(&outcome.summary))?;
+        Ok(ExitCode::SUCCESS)
+    })
 }
 
-async fn run_on<L: Lines>(trace: &Trace, make_lines: impl FnOnce(Times) -> L) -> Result<ExitCode> {
-    let mut source = KernelSource::start(&source_options(trace))?;
+/// What signals, timers and the ring buffer are waited for with.
+///
+/// # Errors
+/// If the system has no descriptors left.
+pub fn event_loop() -> Result<Runtime> {
+    runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the event loop")
+}
+
+/// Loads the programs and says once what this kernel does not let us know. Needs a running event
+/// loop.
+///
+/// # Errors
+/// If this machine does not allow tracing.
+pub fn start(trace: &Trace) -> Result<KernelSource> {
+    let source = KernelSource::start(&source_options(trace))?;
     note_degradation(&source);
-    let clock = clock::sample();
-    let mut pipeline = if trace.raw {
-        Pipeline::raw(trace.filter.clone(), clock)
-    } else {
-        let options = Options {
-            reset_hook: source.has_hook("tcp_send_reset"),
-            destroy_hook: source.has_hook("tcp_destroy_sock"),
-            ..Options::default()
-        };
-        Pipeline::tracked(options, trace.filter.clone(), clock)
-    };
-    let mut lines = make_lines(times());
-    let mut header = BytesMut::new();
-    lines.header(&mut header);
-    let json = trace.style.format == Format::Json;
-    let mut write = |change: &Change, clock: &ClockSample, out: &mut BytesMut| match change {
-        Change::Lost(lost) => tell_lost(lost, clock, json, out),
-        change => lines.change(change, clock, out),
-    };
-    let summary = live::run(&mut source, &mut pipeline, header, &mut write, trace.duration).await?;
-    if json {
+    Ok(source)
+}
+
+/// What the tracker may assume of this source.
+#[must_use]
+pub fn options(source: &KernelSource) -> Options {
+    Options {
+        reset_hook: source.has_hook("tcp_send_reset"),
+        destroy_hook: source.has_hook("tcp_destroy_sock"),
+        ..Options::default()
+    }
+}
+
+/// Tells what the trace came to: in the data where it has a place for that, and as `text` on stderr.
+///
+/// # Errors
+/// If stdout fails.
+pub fn tell_summary(style: &Style, summary: &Summary, text: &str) -> Result<()> {
+    if style.format == Format::Json {
         let mut out = BytesMut::new();
-        summary_json(&mut out, &summary);
+        summary_json(&mut out, summary);
         live::write_out(&mut out)?;
     }
     if log::log_enabled!(log::Level::Warn) {
         // Nobody is left to be told if stderr is closed.
-        _ = std::io::stderr().write_all(summary_text(&summary).as_bytes());
+        _ = std::io::stderr().write_all(text.as_bytes());
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(())
+}
+
+/// Adds losses to what a sink tells.
+#[derive(Debug)]
+pub struct WithLosses<S> {
+    /// Who tells the rest.
+    pub sink: S,
+    /// The data has a place for losses.
+    pub json: bool,
+}
+
+impl<S: Sink> Sink for WithLosses<S> {
+    fn header(&self, out: &mut BytesMut) {
+        self.sink.header(out);
+    }
+
+    fn change(&mut self, change: &Change, clock: &ClockSample, out: &mut BytesMut) {
+        match change {
+            Change::Lost(lost) => tell_lost(lost, clock, self.json, out),
+            change => self.sink.change(change, clock, out),
+        }
+    }
+
+    fn flush(&mut self, out: &mut BytesMut) {
+        self.sink.flush(out);
+    }
 }
 
 fn source_options(trace: &Trace) -> SourceOptions {

@@ -8,9 +8,10 @@ use std::{
 use anyhow::Result;
 use bytes::BytesMut;
 
-use super::tracing::{self, Lines, Trace};
+use super::tracing::{self, Trace};
 use crate::{
     cli::WatchArgs,
+    live::Sink,
     model::change::Change,
     output::{style::Format, transitions::Transitions},
     time::ClockSample,
@@ -33,7 +34,7 @@ pub fn run(args: &WatchArgs, log_programs: bool) -> Result<ExitCode> {
     tracing::run(&trace, |times| Transitions::new(style, times))
 }
 
-impl Lines for Transitions {
+impl Sink for Transitions {
     fn header(&self, out: &mut BytesMut) {
         self.header(out);
     }

@@ -9,10 +9,10 @@ use bytemuck::AnyBitPattern;
 use tcptrace_common::{
     record::{
         DETAIL_CGROUP, DETAIL_COUNTERS, DETAIL_TASK, DetailRecord, FLAG_CLASSIC, FLAG_KERNEL,
-        FLAG_OWNED, FLAG_REPAIR, HookRecord, KIND_DESTROYED, KIND_DETAIL, KIND_RESET_RECEIVED,
-        KIND_RESET_SENT, KIND_TRANSITION, OwnerRecord, SHAPE_FULL, SHAPE_MINISOCK, SHAPE_REQUEST,
-        SOCK_DEAD, SOCK_DONE, SocketRecord, TIMER_KEEPALIVE, TIMER_NONE, TIMER_PROBE,
-        TIMER_RETRANSMIT, TIMER_TIMEWAIT, TransitionRecord,
+        FLAG_OWNED, FLAG_REPAIR, FLAG_USEC, HookRecord, KIND_DESTROYED, KIND_DETAIL,
+        KIND_RESET_RECEIVED, KIND_RESET_SENT, KIND_TRANSITION, OwnerRecord, SHAPE_FULL,
+        SHAPE_MINISOCK, SHAPE_REQUEST, SOCK_DEAD, SOCK_DONE, SocketRecord, TIMER_KEEPALIVE,
+        TIMER_NONE, TIMER_PROBE, TIMER_RETRANSMIT, TIMER_TIMEWAIT, TransitionRecord,
     },
     tcp_state::TcpState,
 };
@@ -161,8 +161,46 @@ pub fn socket(bytes: &[u8], jiffy_ns: u64) -> Option<Socket> {
         timer: timer(&record, at, jiffy_ns),
         last_ack: stamp(record.last_ack, &record, jiffy_ns),
         last_data: stamp(record.last_data, &record, jiffy_ns),
+        last_sent: stamp(record.last_sent, &record, jiffy_ns),
+        waiting: waiting(&record, at, jiffy_ns),
         cgroup: known(record.cgroup),
     })
+}
+
+/// See [`Socket::waiting`]. Where a stamp is coarse, the latest moment that it can mean.
+fn waiting(record: &SocketRecord, at: Timestamp, jiffy_ns: u64) -> Option<Timestamp> {
+    #[expect(clippy::cast_possible_truncation, reason = "the stamp has the low 32 bits only")]
+    let wrapping = |unit_ns: u64| {
+        let passed = ((record.mono_ns / unit_ns) as u32).wrapping_sub(record.waiting as u32);
+        u64::from(passed).saturating_mul(unit_ns)
+    };
+    if record.shape == SHAPE_REQUEST {
+        return syn_came(record, at, jiffy_ns);
+    }
+    let stamped = known(record.waiting)?;
+    let passed_ns = if record.shape == SHAPE_MINISOCK {
+        // Of the second in which the stamp was taken nobody knows how much had passed.
+        record.mono_ns.checked_sub(stamped.checked_add(1)?.checked_mul(1_000_000_000)?)?
+    } else if record.state == TcpState::Close.number() {
+        record.mono_ns.checked_sub(stamped.checked_mul(1_000)?)?
+    } else if record.timer == TIMER_PROBE {
+        return stamp(u32::try_from(stamped).ok()?, record, jiffy_ns);
+    } else if record.flags & FLAG_USEC != 0 {
+        wrapping(1_000)
+    } else {
+        wrapping(1_000_000)
+    };
+    Some(at - Duration::from_nanos(passed_ns))
+}
+
+/// When the SYN of a half-open request came: its SYN-ACKs were sent again after 1, 2, 4, … s
+/// (`reqsk_timer_handler` and `TCP_TIMEOUT_INIT`, 5.10 to 7.2), and the next is due when the timer says.
+fn syn_came(record: &SocketRecord, at: Timestamp, jiffy_ns: u64) -> Option<Timestamp> {
+    const LONGEST: u64 = 120;
+    let seconds = |timeouts: u32| 1_u64.checked_shl(timeouts).unwrap_or(LONGEST).min(LONGEST);
+    let waited = (0..=u32::from(record.retransmits)).map(seconds).sum();
+    let expires = timer(record, at, jiffy_ns)?.expires;
+    Some((expires - Duration::from_secs(waited)).min(at))
 }
 
 fn timer(record: &SocketRecord, at: Timestamp, jiffy_ns: u64) -> Option<Timer> {
@@ -193,17 +231,23 @@ fn stamp(jiffies: u32, record: &SocketRecord, jiffy_ns: u64) -> Option<Timestamp
     Some(Timestamp(record.boot_ns) - Duration::from_nanos(passed.saturating_mul(jiffy_ns)))
 }
 
-/// Decodes one descriptor of `iter/task_file`.
+/// Takes the next descriptor out of the bytes of `iter/task_file`, with its socket where that follows;
+/// `None` at the end, or where the bytes end in the middle.
 #[must_use]
-pub fn holder(bytes: &[u8]) -> Option<Holder> {
-    let record: OwnerRecord = read(bytes)?;
-    Some(Holder {
+pub fn next_holder(bytes: &mut &[u8], jiffy_ns: u64) -> Option<(Option<Holder>, Option<Socket>)> {
+    let record: OwnerRecord = read(bytes.split_off(..size_of::<OwnerRecord>())?)?;
+    let mut over = None;
+    if record.socket_follows != 0 {
+        over = socket(bytes.split_off(..size_of::<SocketRecord>())?, jiffy_ns);
+    }
+    let holder = known(record.inode).map(|inode| Holder {
         skaddr: known(record.skaddr),
         cookie: known(record.cookie),
-        inode: known(record.inode)?,
+        inode,
         process: Process { pid: record.pid, comm: Comm(record.comm) },
         fd: record.fd,
-    })
+    });
+    Some((holder, over))
 }
 
 /// Builds a tuple from kernel bytes. An unspecified address means unknown, except the local one of

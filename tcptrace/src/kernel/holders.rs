@@ -5,10 +5,10 @@ use std::{collections::HashMap, fs::File, io::Read as _};
 use anyhow::{Context as _, Result};
 use aya::{Ebpf, programs::Iter};
 use procfs::process::{FDTarget, all_processes};
-use tcptrace_common::{record::OwnerRecord, symbols};
+use tcptrace_common::symbols;
 
 use super::decode;
-use crate::event::{Comm, Holder, Process};
+use crate::event::{Comm, Holder, Process, Socket};
 
 /// Opens an iterator program for one walk, in the network namespace of the calling thread.
 pub(super) fn open_iterator(ebpf: &mut Ebpf, name: &str) -> Result<File> {
@@ -20,18 +20,36 @@ pub(super) fn open_iterator(ebpf: &mut Ebpf, name: &str) -> Result<File> {
     Ok(program.take_link(id)?.into_file()?)
 }
 
+/// What processes hold.
+#[derive(Debug, Default)]
+pub struct Holders {
+    /// Every descriptor that is a TCP socket (from /proc: any socket), of every process.
+    pub descriptors: Vec<Holder>,
+    /// The sockets among them whose connection is over, which no dump shows. Not from /proc.
+    pub over: Vec<Socket>,
+}
+
 /// Every descriptor of every process that is a TCP socket, by the iterator.
-pub(super) fn by_iterator(ebpf: &mut Ebpf) -> Result<Vec<Holder>> {
+pub(super) fn by_iterator(ebpf: &mut Ebpf, jiffy_ns: u64) -> Result<Holders> {
     let mut bytes = Vec::new();
     open_iterator(ebpf, symbols::ITER_TASK_FILE)?
         .read_to_end(&mut bytes)
         .context("iter/task_file ended early")?;
-    Ok(bytes.chunks_exact(size_of::<OwnerRecord>()).filter_map(decode::holder).collect())
+    let mut found = Holders::default();
+    let mut rest = bytes.as_slice();
+    while let Some((descriptor, over)) = decode::next_holder(&mut rest, jiffy_ns) {
+        found.descriptors.extend(descriptor);
+        found.over.extend(over);
+    }
+    // One for each descriptor, but they are shared.
+    found.over.sort_unstable_by_key(|socket| (socket.skaddr, socket.at));
+    found.over.dedup_by_key(|socket| socket.skaddr);
+    Ok(found)
 }
 
 /// Every descriptor of every process that is a socket, from /proc. Processes that end meanwhile or
 /// that we may not look into are passed over.
-pub(super) fn from_proc() -> Result<Vec<Holder>> {
+pub(super) fn from_proc() -> Result<Holders> {
     let mut holders = Vec::new();
     let mut names: HashMap<i32, Comm> = HashMap::new();
     for process in all_processes().context("cannot read /proc")?.flatten() {
@@ -54,5 +72,5 @@ pub(super) fn from_proc() -> Result<Vec<Holder>> {
             });
         }
     }
-    Ok(holders)
+    Ok(Holders { descriptors: holders, over: Vec::new() })
 }

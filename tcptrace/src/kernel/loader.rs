@@ -112,6 +112,7 @@ fn load_btf(options: &SourceOptions, btf: &KernelBtf) -> Result<Programs> {
         settings.cookie_helper = u8::from(cookie_helper);
         settings.kern_sock_mask = layout::bit_mask(&btf.ours, "sock", "sk_kern_sock");
         settings.repair_mask = layout::bit_mask(&btf.ours, "tcp_sock", "repair");
+        settings.usec_mask = layout::bit_mask(&btf.ours, "tcp_sock", "tcp_usec_ts");
         let mut ebpf = load_object(options, Some(&btf.ayas), &btf.layout, &settings)?;
         attach_btf(&mut ebpf, symbols::SET_STATE_BTF, SET_STATE, &btf.ayas)?;
         Ok(ebpf)

@@ -8,10 +8,12 @@ mod layout;
 mod loader;
 pub mod namespaces;
 mod netlink;
+pub mod processes;
 pub mod requirements;
 mod source;
 pub mod sysctls;
 mod tracepoint_format;
 
+pub use holders::Holders;
 pub use loader::{HookState, Mode};
 pub use source::{Dump, KernelSource, SourceOptions};

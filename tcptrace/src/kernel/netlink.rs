@@ -136,6 +136,8 @@ fn parse(mut bytes: &[u8], netns: u32, at: Timestamp) -> Option<Socket> {
         }),
         last_ack: None,
         last_data: None,
+        last_sent: None,
+        waiting: None,
         cgroup: None,
     })
 }

@@ -22,12 +22,13 @@ use tokio::{
 };
 
 use super::{
-    HookState, Mode, clock, decode, holders,
+    HookState, Mode, clock, decode,
+    holders::{self, Holders},
     loader::{self, Programs},
     namespaces, netlink, requirements,
 };
 use crate::{
-    event::{DumpEnd, Event, Holder, Lost, LostWhy, Socket},
+    event::{DumpEnd, Event, Lost, LostWhy, Socket},
     time::Timestamp,
 };
 
@@ -278,13 +279,13 @@ impl KernelSource {
         })
     }
 
-    /// Every descriptor that is a TCP socket (from /proc: any socket), of every process.
+    /// What every process holds, and what only its descriptors keep.
     ///
     /// # Errors
     /// If neither the iterator nor /proc can be read.
-    pub fn holders(&mut self) -> Result<Vec<Holder>> {
+    pub fn holders(&mut self) -> Result<Holders> {
         if self.has_hook("iter/task_file") {
-            holders::by_iterator(&mut self.programs.ebpf)
+            holders::by_iterator(&mut self.programs.ebpf, self.jiffy_ns)
         } else {
             holders::from_proc()
         }

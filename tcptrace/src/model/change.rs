@@ -6,6 +6,7 @@ use tcptrace_common::tcp_state::TcpState;
 
 use crate::{
     event::{Counters, Lost, Process, Tuple},
+    model::findings::finding::{Group, Resolved},
     time::Timestamp,
 };
 
@@ -18,8 +19,25 @@ pub enum Change {
     Finished(Box<Finished>),
     /// Nothing more will be told of this connection, although its end was not seen.
     Forgotten(ConnectionId),
+    /// The last descriptor of a socket whose connection was over is closed.
+    Released(Released),
+    /// Connections are stuck.
+    Stuck(Box<Group>),
+    /// A connection that was stuck no longer is.
+    Resolved(Box<Resolved>),
     /// Records were lost; what they would have told is missing from here on.
     Lost(Lost),
+}
+
+/// The end of a socket that only descriptors have kept since its connection was over.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Released {
+    /// When.
+    pub at: Timestamp,
+    /// The connection that it last carried.
+    pub id: ConnectionId,
+    /// How long it was in CLOSE.
+    pub dwell: Dwell,
 }
 
 /// Names one connection through the whole trace; never reused.

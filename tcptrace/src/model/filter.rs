@@ -94,10 +94,15 @@ impl Filter {
             .owners
             .iter()
             .any(|owner| self.judge_process(Some(&owner.process)) == Verdict::Yes);
-        self.netns.is_none_or(|wanted| wanted == *netns)
-            && self.judge_tuple(tuple) == Verdict::Yes
+        self.wants_socket(tuple, *netns)
             && self.judge_states(&[*state]) == Verdict::Yes
             && (owned || self.judge_process(None) == Verdict::Yes)
+    }
+
+    /// Whether the addresses, ports, family and namespace are wanted: what is not known is not.
+    #[must_use]
+    pub fn wants_socket(&self, tuple: &Tuple, netns: u32) -> bool {
+        self.netns.is_none_or(|wanted| wanted == netns) && self.judge_tuple(tuple) == Verdict::Yes
     }
 
     /// Judges by addresses, ports, family and namespace.

@@ -116,6 +116,12 @@ impl Minisocks {
         }
     }
 
+    /// The minisock of this connection.
+    #[must_use]
+    pub fn get(&self, id: ConnectionId) -> Option<&Minisock> {
+        self.by_id.get(&id)
+    }
+
     /// The minisock at these addresses.
     #[must_use]
     pub fn at(&self, netns: Option<u32>, tuple: &Tuple) -> Option<&Minisock> {
@@ -265,6 +271,8 @@ mod tests {
             timer: None,
             last_ack: None,
             last_data: None,
+            last_sent: None,
+            waiting: None,
             cgroup: None,
         };
         Minisock {

@@ -5,6 +5,7 @@ pub mod change;
 pub mod classify;
 pub mod connection;
 pub mod filter;
+pub mod findings;
 pub mod minisocks;
 pub mod raw;
 pub mod selection;

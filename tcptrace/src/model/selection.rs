@@ -58,7 +58,8 @@ impl Selection {
             Change::Moved(moved) => self.pass_line(moved, shown),
             Change::Finished(finished) => self.pass_end(finished, shown),
             Change::Forgotten(id) => self.forget(id),
-            Change::Lost(_) => shown.push(change),
+            Change::Released(_) => {}
+            Change::Stuck(_) | Change::Resolved(_) | Change::Lost(_) => shown.push(change),
         }
     }
 

@@ -60,24 +60,86 @@ pub fn socket_list(sockets: &[Socket], holders: &[Holder]) -> Vec<ListedSocket> 
     list
 }
 
-/// What the socket's own timers say about the time in its state.
+/// What an age rests on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AgeSource {
+    /// We saw the connection enter its state.
+    Event,
+    /// When a dump first showed it there.
+    FirstSeen,
+    /// The last ACK, without which the state cannot begin.
+    LastAck,
+    /// The timer, which began with a known time.
+    Timer,
+    /// When the SYN was sent or came.
+    Syn,
+    /// When what is not acknowledged was first sent again, which may have begun before the state.
+    FirstRetransmit,
+    /// Since when the peer's window is closed, which may have begun before the state.
+    WindowClosed,
+    /// The last packet or timer of a socket whose connection is over.
+    LastPacket,
+    /// The last segment of the peer, in whole seconds.
+    LastSegment,
+}
+
+impl AgeSource {
+    /// The name in JSON.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Event => "event",
+            Self::FirstSeen => "first_seen",
+            Self::LastAck => "last_ack",
+            Self::Timer => "timer",
+            Self::Syn => "syn",
+            Self::FirstRetransmit => "first_retransmit",
+            Self::WindowClosed => "window_closed",
+            Self::LastPacket => "last_packet",
+            Self::LastSegment => "last_segment",
+        }
+    }
+}
+
+/// What the socket's own stamps and timers say about the time in its state.
+#[must_use]
+pub fn age(socket: &Socket) -> Dwell {
+    age_with_source(socket).map_or(Dwell::Unknown, |(age, _)| age)
+}
+
+/// [`age`], and what it rests on.
 ///
 /// A minisock in TIME_WAIT ends 60 s after it entered. In every later state of a full socket no
 /// packet can be older than the state itself: entering CLOSE_WAIT, FIN_WAIT2, CLOSING and
 /// ESTABLISHED takes a packet with an ACK, which stamps `rcv_tstamp` (`tcp_ack`, 5.10 to 7.2), so the
-/// time since the last ACK is a lower bound.
+/// time since the last ACK is a lower bound. The same holds for the last segment before an orphan's
+/// minisock (`tcp_time_wait`). The other states begin with a call or a timer of this host; what the
+/// socket then stamps is near enough for an estimate.
 #[must_use]
-pub fn age(socket: &Socket) -> Dwell {
+pub fn age_with_source(socket: &Socket) -> Option<(Dwell, AgeSource)> {
     let since = |entered: Option<Timestamp>| socket.at.since(entered?);
+    let at_least = |stamp, source| Some((Dwell::AtLeast(since(stamp)?), source));
+    let estimated = |stamp, source| Some((Dwell::Estimated(since(stamp)?), source));
+    let probing = socket.timer.is_some_and(|timer| timer.kind == TimerKind::Probe);
     match (socket.shape, socket.state) {
         (Shape::Minisock, TcpState::TimeWait) => {
-            since(time_wait_began(socket)).map_or(Dwell::Unknown, Dwell::Estimated)
+            estimated(time_wait_began(socket), AgeSource::Timer)
         }
+        (Shape::Minisock, TcpState::FinWait2) => at_least(socket.waiting, AgeSource::LastSegment),
+        (Shape::Request, _) => estimated(socket.waiting, AgeSource::Syn),
         (
             Shape::Full,
             TcpState::Established | TcpState::CloseWait | TcpState::FinWait2 | TcpState::Closing,
-        ) => since(socket.last_ack).map_or(Dwell::Unknown, Dwell::AtLeast),
-        _ => Dwell::Unknown,
+        ) => at_least(socket.last_ack, AgeSource::LastAck),
+        (Shape::Full, TcpState::SynSent) => estimated(socket.waiting, AgeSource::Syn),
+        (Shape::Full, TcpState::FinWait1 | TcpState::LastAck) if probing => {
+            estimated(socket.waiting, AgeSource::WindowClosed)
+        }
+        (Shape::Full, TcpState::FinWait1 | TcpState::LastAck) => {
+            estimated(socket.waiting, AgeSource::FirstRetransmit)
+        }
+        (Shape::Full, TcpState::Close) => estimated(socket.waiting, AgeSource::LastPacket),
+        _ => None,
     }
 }
 
@@ -120,6 +182,8 @@ mod tests {
             timer: None,
             last_ack: Some(NOW - Duration::from_secs(7)),
             last_data: None,
+            last_sent: None,
+            waiting: None,
             cgroup: None,
         }
     }

@@ -2,7 +2,10 @@
 
 use tcptrace_common::tcp_state::TcpState;
 
-use crate::event::{Lost, LostWhy};
+use crate::{
+    event::{Lost, LostWhy},
+    model::findings::{finding::Group, kind::Kind},
+};
 
 /// Plain counts over a trace.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -17,6 +20,10 @@ pub struct Summary {
     pub uncertain: u64,
     /// Connections forgotten because a table was full.
     pub evicted: u64,
+    /// Findings, by kind, in the order of [`Kind::ALL`].
+    pub kinds: [u64; Kind::ALL.len()],
+    /// Findings that were over before the end.
+    pub resolved: u64,
 }
 
 /// Lost records by why they were lost.
@@ -34,6 +41,19 @@ impl Summary {
     /// Counts a transition into `state`.
     pub fn count(&mut self, state: TcpState) {
         self.entered[usize::from(state.number()) - 1] += 1;
+    }
+
+    /// Counts what is found in a group, each once.
+    pub fn count_findings(&mut self, group: &Group) {
+        for finding in group.news.iter().filter(|finding| !finding.again) {
+            self.kinds[finding.kind as usize] += 1;
+        }
+    }
+
+    /// Findings of any kind.
+    #[must_use]
+    pub fn findings(&self) -> u64 {
+        self.kinds.iter().sum()
     }
 
     /// Transitions into any state.

@@ -21,6 +21,7 @@ use crate::{
 mod closing;
 mod dumps;
 mod held;
+pub mod known;
 
 use closing::MinisockEnd;
 use dumps::{Index, Unplaced};
@@ -125,7 +126,7 @@ impl Tracker {
                 self.resync = self.resync.max(Some(lost.at));
                 changes.push(Change::Lost(*lost));
             }
-            Event::Clock(_) => {}
+            Event::Process(_) | Event::Sysctls(_) | Event::SnapshotEnd(_) | Event::Clock(_) => {}
         }
     }
 

@@ -20,6 +20,17 @@ pub fn printable(comm: &Comm) -> Cow<'_, str> {
     Cow::Owned(text)
 }
 
+/// `text` as [`printable`] shows names.
+#[must_use]
+pub(super) fn printable_text(text: &str) -> Cow<'_, str> {
+    if let Some(text) = plain(text.as_bytes()) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::new();
+    each_unit(text.as_bytes(), |unit, _| shown.push_str(unit));
+    Cow::Owned(shown)
+}
+
 /// [`printable`], with the columns it takes; if these are more than `width`, it is cut and ends in
 /// `mark`.
 pub(super) fn fitted<'a>(comm: &'a Comm, width: usize, mark: &str) -> (Cow<'a, str>, usize) {

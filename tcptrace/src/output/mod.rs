@@ -1,12 +1,13 @@
 //! How facts read: pure formatting into a buffer, no I/O.
 //!
-//! One file per kind of record (`transitions`, `connections`, `sockets`, `summary`) chooses among
+//! One file per kind of record (`transitions`, `connections`, `sockets`, `stuck`, `summary`) chooses among
 //! the formats: `table`, `bcc`, and the `fields` of CSV and JSON. The other files are what these
 //! have in common.
 
 pub mod connections;
 pub mod escape;
 pub mod sockets;
+pub mod stuck;
 pub mod style;
 pub mod summary;
 pub mod times;
@@ -20,6 +21,7 @@ mod fields;
 #[cfg(test)]
 mod golden;
 mod json;
+mod people;
 mod row;
 mod table;
 mod units;

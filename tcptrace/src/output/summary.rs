@@ -12,21 +12,46 @@ use super::{
 };
 use crate::{
     event::Lost,
-    model::summary::{Losses, Summary},
+    model::{
+        findings::kind::Kind,
+        summary::{Losses, Summary},
+    },
 };
 
 /// One or two lines for people, meant for stderr. Losses are named even if there were none.
 #[must_use]
 pub fn summary_text(summary: &Summary) -> String {
-    let mut text = format!(
-        "tcptrace: {}, {}, {}\n",
-        counted(summary.transitions(), "transition"),
-        counted(summary.connections, "finished connection"),
-        match summary.lost.total() {
-            0 => "nothing lost".to_owned(),
-            lost => format!("{} lost", counted(lost, "record")),
-        },
-    );
+    with_losses(
+        summary,
+        &[
+            counted(summary.transitions(), "transition"),
+            counted(summary.connections, "finished connection"),
+        ],
+    )
+}
+
+/// The same about what was stuck.
+#[must_use]
+pub fn stuck_text(summary: &Summary) -> String {
+    let kinds = Kind::ALL.iter().zip(summary.kinds).filter(|(_, count)| *count > 0);
+    let kinds: Vec<String> =
+        kinds.map(|(kind, count)| format!("{count} {}", kind.name())).collect();
+    let mut found = match summary.findings() {
+        0 => vec!["nothing is stuck".to_owned()],
+        count => vec![format!("{} ({})", counted(count, "finding"), kinds.join(", "))],
+    };
+    if summary.resolved > 0 {
+        found.push(format!("{} resolved", summary.resolved));
+    }
+    with_losses(summary, &found)
+}
+
+fn with_losses(summary: &Summary, told: &[String]) -> String {
+    let lost = match summary.lost.total() {
+        0 => "nothing lost".to_owned(),
+        lost => format!("{} lost", counted(lost, "record")),
+    };
+    let mut text = format!("tcptrace: {}, {lost}\n", told.join(", "));
     let Losses { ring_full, recursion, undecodable } = summary.lost;
     let notes: Vec<String> = [
         (ring_full, "lost because the ring buffer was full"),
@@ -61,6 +86,8 @@ pub fn summary_json(out: &mut BytesMut, summary: &Summary) {
         },
         uncertain: summary.uncertain,
         evicted: summary.evicted,
+        kinds: Kinds(summary),
+        resolved: summary.resolved,
     };
     json::line(out, &fields);
 }
@@ -90,6 +117,18 @@ struct SummaryFields<'a> {
     lost: LossesFields,
     uncertain: u64,
     evicted: u64,
+    kinds: Kinds<'a>,
+    resolved: u64,
+}
+
+/// Findings by kind, all kinds.
+struct Kinds<'a>(&'a Summary);
+
+impl Serialize for Kinds<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let kinds = Kind::ALL.iter().zip(self.0.kinds);
+        serializer.collect_map(kinds.map(|(kind, count)| (kind.name(), count)))
+    }
 }
 
 /// Transitions by the state entered, all states, so that every summary has the same fields.

@@ -168,6 +168,8 @@ impl Host {
             }),
             last_ack: None,
             last_data: None,
+            last_sent: None,
+            waiting: None,
             cgroup: None,
         }
     }

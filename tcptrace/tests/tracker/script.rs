@@ -292,6 +292,8 @@ fn row(letter: char, words: &[&str], at: Timestamp, shape: Shape) -> Socket {
         timer: None,
         last_ack: None,
         last_data: None,
+        last_sent: None,
+        waiting: None,
         cgroup: None,
     };
     if state == TcpState::Listen {

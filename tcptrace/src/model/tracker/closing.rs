@@ -8,7 +8,7 @@ use super::{Tracker, held::Held};
 use crate::{
     event::{Hook, HookKind, TIME_WAIT, Transition},
     model::{
-        change::{Change, Dwell, End, Evidence, Identity, Moved, Owner, Reason},
+        change::{Change, Dwell, End, Evidence, Identity, Moved, Owner, Reason, Released},
         classify::{Outcome, classify_close, may_have_sent_reset},
         connection::{Connection, Since},
         minisocks::Minisock,
@@ -255,6 +255,13 @@ impl Tracker {
         match hook.kind {
             HookKind::Destroyed => {
                 if let Some(connection) = self.sockets.remove(&hook.skaddr) {
+                    if connection.state == TcpState::Close {
+                        changes.push(Change::Released(Released {
+                            at: hook.at,
+                            id: connection.identity.id,
+                            dwell: connection.since.dwell(hook.at),
+                        }));
+                    }
                     self.lose(&connection, changes);
                 }
             }

@@ -72,6 +72,10 @@ impl Unplaced {
         self.by_cookie.len()
     }
 
+    pub(super) fn get(&self, cookie: u64) -> Option<&Connection> {
+        self.by_cookie.get(&cookie)
+    }
+
     fn get_mut(&mut self, cookie: u64) -> Option<&mut Connection> {
         self.by_cookie.get_mut(&cookie)
     }

@@ -2,4 +2,5 @@
 
 pub(super) mod connections;
 pub(super) mod sockets;
+pub(super) mod stuck;
 pub(super) mod transitions;

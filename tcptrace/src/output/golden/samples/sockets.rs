@@ -30,6 +30,8 @@ pub(in crate::output::golden) fn listed() -> ListedSocket {
             timer: Some(Timer { kind: TimerKind::Off, expires: Timestamp(0), retransmits: 0 }),
             last_ack: None,
             last_data: None,
+            last_sent: None,
+            waiting: None,
             cgroup: None,
         },
         age: Dwell::Exact(125_000_000_000),

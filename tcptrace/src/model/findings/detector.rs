@@ -1,0 +1,311 @@
+//! The detector: from snapshots and changes to findings, each told when it is news.
+
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet, btree_map::Entry as Place},
+    time::Duration,
+};
+
+use super::{
+    deadlines::{Deadlines, Entry},
+    finding::{Finding, Resolved},
+    group::{GroupKey, Growth, Size},
+    kind::Kind,
+    limits::Limits,
+    report::Report,
+    snapshot::Snapshot,
+    waiting::{Subject, Waiting, waiting},
+};
+use crate::{
+    event::{Event, Holder, Process, Tuple},
+    model::{
+        change::{Change, ConnectionId, Dwell, Moved, Released},
+        filter::Filter,
+        findings::finding::Group,
+        tracker::Tracker,
+    },
+    time::Timestamp,
+};
+
+/// What no event tells of (half-open requests, time-wait pressure) is looked for this often, or twice
+/// within the limit for half-open requests.
+const LOOK_INTERVAL: Duration = Duration::from_secs(5);
+
+/// What counts as a finding.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// How long is too long.
+    pub limits: Limits,
+    /// Only these kinds; empty for all.
+    pub kinds: Vec<Kind>,
+    /// Only these connections.
+    pub filter: Filter,
+    /// Only groups of at least this many.
+    pub min_count: u64,
+}
+
+/// A finding that has been told.
+#[derive(Debug)]
+struct Told {
+    finding: Resolved,
+    /// How old it was then, ns; of time-wait pressure the used ports in hundredths.
+    size: u64,
+}
+
+/// Finds what is stuck.
+#[derive(Debug)]
+pub struct Detector {
+    options: Options,
+    snapshot: Snapshot,
+    deadlines: Deadlines,
+    /// When a socket of the last snapshot passes its limit, or one that was told is twice as old.
+    next: Option<Timestamp>,
+    next_look: Timestamp,
+    told: HashMap<Subject, Told>,
+    groups: HashSet<GroupKey>,
+    growth: Growth,
+    /// Names for sockets that the tracker does not follow, by what they are.
+    strangers: BTreeMap<(u64, u32), ConnectionId>,
+}
+
+impl Detector {
+    /// A detector that has seen nothing yet; a snapshot is due at once.
+    #[must_use]
+    pub fn new(options: Options) -> Self {
+        Self {
+            deadlines: Deadlines::new(&options.limits),
+            options,
+            snapshot: Snapshot::default(),
+            next: None,
+            next_look: Timestamp::default(),
+            told: HashMap::new(),
+            groups: HashSet::new(),
+            growth: Growth::default(),
+            strangers: BTreeMap::new(),
+        }
+    }
+
+    /// Takes in an event, after the tracker, with the changes that came of it; adds what it finds.
+    pub fn apply(&mut self, event: &Event, tracker: &Tracker, changes: &mut Vec<Change>) {
+        self.note(tracker, changes);
+        self.snapshot.apply(event);
+        if let Event::SnapshotEnd(at) = event {
+            self.judge(*at, tracker, changes);
+        }
+    }
+
+    /// Takes in what time alone has brought.
+    pub fn note(&mut self, tracker: &Tracker, changes: &mut Vec<Change>) {
+        let mut resolved = Vec::new();
+        for change in &*changes {
+            match change {
+                Change::Moved(moved) => {
+                    resolved.extend(self.left(moved));
+                    self.entered(moved, tracker);
+                }
+                Change::Released(Released { at, id, dwell }) => {
+                    resolved.extend(self.over(*id, *at, *dwell));
+                }
+                Change::Forgotten(id) => {
+                    drop(self.told.remove(&Subject::Connection(*id)));
+                }
+                _ => {}
+            }
+        }
+        changes.extend(resolved.into_iter().map(|resolved| Change::Resolved(Box::new(resolved))));
+    }
+
+    fn entered(&mut self, moved: &Moved, tracker: &Tracker) {
+        let Moved { identity, at, to, .. } = moved;
+        let entry = Entry { entered: *at, id: identity.id, skaddr: identity.skaddr };
+        self.deadlines
+            .push(*to, entry, |entry, state| tracker.is_in(entry.skaddr, entry.id, state));
+    }
+
+    fn left(&mut self, moved: &Moved) -> Option<Resolved> {
+        let subject = Subject::Connection(moved.identity.id);
+        let told =
+            self.told.get(&subject).filter(|told| told.finding.kind.state() == moved.from)?;
+        let resolved = Resolved {
+            at: moved.at,
+            age: moved.dwell,
+            now: Some(moved.to),
+            ..told.finding.clone()
+        };
+        self.told.remove(&subject);
+        Some(resolved)
+    }
+
+    fn over(&mut self, id: ConnectionId, at: Timestamp, age: Dwell) -> Option<Resolved> {
+        let told = self.told.remove(&Subject::Connection(id))?;
+        Some(Resolved { at, age, now: None, ..told.finding })
+    }
+
+    /// Whether a snapshot would tell something by now.
+    pub fn wants_snapshot(&mut self, now: Timestamp, tracker: &Tracker) -> bool {
+        self.next_look <= now
+            || self.next.is_some_and(|next| next <= now)
+            || self
+                .deadlines
+                .is_due(now, |entry, state| tracker.is_in(entry.skaddr, entry.id, state))
+    }
+
+    /// When a snapshot may tell something next.
+    #[must_use]
+    pub fn next_deadline(&self) -> Timestamp {
+        let next = self.next.into_iter().chain(self.deadlines.next()).min();
+        next.map_or(self.next_look, |next| next.min(self.next_look))
+    }
+
+    /// The namespaces whose settings matter for what the snapshot holds so far, ascending.
+    #[must_use]
+    pub fn wanted_sysctls(&self) -> Vec<u32> {
+        let netns: BTreeSet<u32> = self
+            .snapshot
+            .sockets()
+            .iter()
+            .filter(|socket| super::judge::may_be_found(socket))
+            .map(|socket| socket.netns)
+            .collect();
+        netns.into_iter().collect()
+    }
+
+    /// A descriptor of each process that findings would name, by process.
+    #[must_use]
+    pub fn wanted_processes(&self, tracker: &Tracker) -> Vec<Holder> {
+        let index = self.snapshot.index();
+        let mut wanted: BTreeMap<u32, Holder> = BTreeMap::new();
+        let over = self.waiting(tracker).into_iter().filter(|waiting| {
+            waiting.is_over_limit() && self.is_news(&waiting.subject, waiting.size())
+        });
+        for waiting in over {
+            for holder in index.everyone_near(waiting.socket) {
+                if let Place::Vacant(place) = wanted.entry(holder.process.pid) {
+                    place.insert(*holder);
+                }
+            }
+        }
+        wanted.into_values().collect()
+    }
+
+    fn waiting(&self, tracker: &Tracker) -> Vec<Waiting<'_>> {
+        waiting(&self.snapshot, tracker, &self.options.limits, &self.strangers)
+    }
+
+    fn judge(&mut self, at: Timestamp, tracker: &Tracker, changes: &mut Vec<Change>) {
+        let snapshot = std::mem::take(&mut self.snapshot);
+        let all = waiting(&snapshot, tracker, &self.options.limits, &self.strangers);
+        self.strangers = all.iter().filter_map(Waiting::stranger).collect();
+        let looked_at = snapshot.started().unwrap_or(at);
+        self.deadlines.forget_before(looked_at);
+        self.next_look = at + self.look_interval();
+        self.next = all.iter().filter_map(Waiting::due).min();
+
+        let mut report = Report::new(&snapshot, &all, tracker, &self.options);
+        self.growth.note(looked_at, &report.sizes);
+        self.resolve_absent(looked_at, &all, &report, &snapshot, changes);
+        let mut news: BTreeMap<GroupKey, Vec<Finding>> = BTreeMap::new();
+        for found in std::mem::take(&mut report.found) {
+            let Some(size) = report.sizes.get(&found.key) else {
+                continue;
+            };
+            if size.count < self.options.min_count {
+                continue;
+            }
+            if self.is_news(&found.subject, found.size) {
+                let mut finding = report.finding(&found);
+                let told = Told { finding: told_of(&finding), size: found.size };
+                finding.again = self.told.insert(found.subject, told).is_some();
+                news.entry(found.key).or_default().push(finding);
+            }
+        }
+        self.next = self.next.into_iter().chain(self.next_repetition(&all)).min();
+        for (key, mut news) in news {
+            news.sort_by_key(|finding| {
+                let Tuple { local, remote, .. } = finding.tuple;
+                (Reverse(finding.age.ns()), local.port, remote.port)
+            });
+            let Size { count, oldest } = report.sizes.get(&key).copied().unwrap_or_default();
+            changes.push(Change::Stuck(Box::new(Group {
+                at: looked_at,
+                service: key.service,
+                count,
+                oldest: oldest.unwrap_or(Dwell::Unknown),
+                growth: self.growth.per_minute(&key),
+                first: self.groups.insert(key),
+                news,
+            })));
+        }
+        self.groups.retain(|key| report.sizes.contains_key(key));
+    }
+
+    /// Whether it has not been told, or is twice as large by now.
+    fn is_news(&self, subject: &Subject, size: u64) -> bool {
+        let told = self.told.get(subject).map(|told| match subject {
+            Subject::Connection(_) => told.size.saturating_mul(2),
+            // Ports in hundredths: each further tenth counts.
+            Subject::Destination(_) => told.size + 10,
+        });
+        told.is_none_or(|again| size >= again.max(1))
+    }
+
+    /// When the first of what was told will be twice as old.
+    fn next_repetition(&self, all: &[Waiting<'_>]) -> Option<Timestamp> {
+        let again = |waiting: &Waiting<'_>| {
+            let told = self.told.get(&waiting.subject)?;
+            let wait = told.size.saturating_mul(2).saturating_sub(waiting.size());
+            Some(waiting.socket.at + Duration::from_nanos(wait))
+        };
+        all.iter().filter_map(again).min()
+    }
+
+    /// What was told and is not there any more has ended between two looks.
+    fn resolve_absent(
+        &mut self,
+        at: Timestamp,
+        all: &[Waiting<'_>],
+        report: &Report<'_>,
+        snapshot: &Snapshot,
+        changes: &mut Vec<Change>,
+    ) {
+        let here: HashSet<Subject> = all
+            .iter()
+            .map(|waiting| waiting.subject)
+            .chain(report.found.iter().map(|found| found.subject))
+            .collect();
+        let mut gone: Vec<_> = self
+            .told
+            .iter()
+            .filter(|(subject, told)| {
+                !here.contains(subject) && snapshot.covers(told.finding.netns)
+            })
+            .map(|(subject, _)| *subject)
+            .collect();
+        gone.sort_unstable();
+        for subject in gone {
+            if let Some(told) = self.told.remove(&subject) {
+                let resolved = Resolved { at, age: Dwell::Unknown, now: None, ..told.finding };
+                changes.push(Change::Resolved(Box::new(resolved)));
+            }
+        }
+    }
+
+    fn look_interval(&self) -> Duration {
+        let half_open = self.options.limits.of(Kind::SynRecvUnacked.state());
+        half_open.map_or(LOOK_INTERVAL, |limit| (limit / 2).min(LOOK_INTERVAL))
+    }
+}
+
+fn told_of(finding: &Finding) -> Resolved {
+    let first: Option<Process> = finding.owners.first().map(|owner| owner.process);
+    Resolved {
+        at: finding.at,
+        conn: finding.conn,
+        tuple: finding.tuple,
+        netns: finding.netns,
+        kind: finding.kind,
+        process: first.or(finding.closed_by),
+        age: finding.age,
+        now: None,
+    }
+}

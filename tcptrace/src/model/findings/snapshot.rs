@@ -1,0 +1,193 @@
+//! A snapshot: everything that one look at the machine told.
+
+use std::{collections::HashMap, iter, rc::Rc};
+
+use tcptrace_common::tcp_state::TcpState;
+
+use super::finding::{FindingOwner, HeldBy};
+use crate::{
+    event::{DumpEnd, Endpoint, Event, Holder, ProcessDetails, Shape, Socket, Sysctls},
+    time::Timestamp,
+};
+
+/// What one look at the machine told.
+#[derive(Debug, Default)]
+pub(super) struct Snapshot {
+    sockets: Vec<Socket>,
+    holders: Vec<Holder>,
+    processes: HashMap<u32, Rc<ProcessDetails>>,
+    sysctls: HashMap<u32, Rc<Sysctls>>,
+    /// The end of the dump, once it has come.
+    dump: Option<DumpEnd>,
+}
+
+impl Snapshot {
+    /// Takes in what belongs to a snapshot.
+    pub(super) fn apply(&mut self, event: &Event) {
+        match event {
+            // The rows of a closed socket come from its descriptors, after the dump.
+            Event::Socket(socket) if self.dump.is_some() && socket.state != TcpState::Close => {
+                *self = Self::default();
+                self.sockets.push(*socket);
+            }
+            Event::Socket(socket) => self.sockets.push(*socket),
+            Event::DumpEnd(end) => {
+                if self.dump.is_some() {
+                    *self = Self::default();
+                }
+                self.dump = Some(end.clone());
+            }
+            Event::Holder(holder) if self.dump.is_some() => self.holders.push(*holder),
+            Event::Process(details) if self.dump.is_some() => {
+                _ = self.processes.insert(details.pid, Rc::new(details.clone()));
+            }
+            Event::Sysctls(sysctls) if self.dump.is_some() => {
+                _ = self.sysctls.insert(sysctls.netns, Rc::new(sysctls.clone()));
+            }
+            _ => {}
+        }
+    }
+
+    pub(super) fn sockets(&self) -> &[Socket] {
+        &self.sockets
+    }
+
+    /// When it began.
+    pub(super) fn started(&self) -> Option<Timestamp> {
+        self.dump.as_ref().map(|dump| dump.started)
+    }
+
+    /// Whether it would show what is in this namespace.
+    pub(super) fn covers(&self, netns: u32) -> bool {
+        self.dump.as_ref().is_some_and(|dump| dump.netns.binary_search(&netns).is_ok())
+    }
+
+    pub(super) fn sysctls(&self, netns: u32) -> Option<&Rc<Sysctls>> {
+        self.sysctls.get(&netns)
+    }
+
+    /// Answers questions about it. The snapshot must not change meanwhile.
+    pub(super) fn index(&self) -> Index<'_> {
+        let mut index = Index {
+            snapshot: self,
+            by_ends: HashMap::with_capacity(self.sockets.len()),
+            listeners: HashMap::new(),
+            holders: HashMap::with_capacity(self.holders.len()),
+        };
+        for socket in &self.sockets {
+            let Socket { tuple, netns, .. } = socket;
+            if socket.state == TcpState::Listen {
+                let port = (*netns, tuple.local.port);
+                index.listeners.entry(port).or_default().push(socket);
+            } else if socket.state != TcpState::Close {
+                index.by_ends.entry((tuple.local, tuple.remote)).or_default().push(socket);
+            }
+        }
+        for holder in &self.holders {
+            index.holders.entry(holder.inode).or_default().push(holder);
+        }
+        index
+    }
+}
+
+/// A snapshot, ready for questions.
+pub(super) struct Index<'a> {
+    snapshot: &'a Snapshot,
+    by_ends: HashMap<(Endpoint, Endpoint), Vec<&'a Socket>>,
+    listeners: HashMap<(u32, Option<u16>), Vec<&'a Socket>>,
+    holders: HashMap<u32, Vec<&'a Holder>>,
+}
+
+impl<'a> Index<'a> {
+    /// Who holds a socket.
+    pub(super) fn holding(&self, socket: &Socket) -> (HeldBy, Vec<FindingOwner>) {
+        let Some(inode) = socket.inode else {
+            let waits = matches!(
+                socket.state,
+                TcpState::SynRecv | TcpState::Established | TcpState::CloseWait
+            );
+            return match socket.shape {
+                Shape::Full if socket.kernel == Some(true) => (HeldBy::Kernel, Vec::new()),
+                // A full socket without a descriptor that nobody has closed was never accepted.
+                Shape::Full | Shape::Request if waits => {
+                    (HeldBy::AcceptQueue, self.owners_of_listener(socket))
+                }
+                _ => (HeldBy::Nobody, Vec::new()),
+            };
+        };
+        let owners = self.owners(inode);
+        if !owners.is_empty() {
+            return (HeldBy::Processes, owners);
+        }
+        let kernel = socket.kernel == Some(true);
+        (if kernel { HeldBy::Kernel } else { HeldBy::Unseen }, owners)
+    }
+
+    fn owners(&self, inode: u32) -> Vec<FindingOwner> {
+        let mut owners: Vec<FindingOwner> = Vec::new();
+        for holder in self.holders.get(&inode).into_iter().flatten() {
+            match owners.iter_mut().find(|owner| owner.process.pid == holder.process.pid) {
+                Some(owner) => owner.fds.push(holder.fd),
+                None => owners.push(FindingOwner {
+                    process: holder.process,
+                    fds: vec![holder.fd],
+                    details: self.snapshot.processes.get(&holder.process.pid).cloned(),
+                }),
+            }
+        }
+        for owner in &mut owners {
+            owner.fds.sort_unstable();
+            owner.fds.dedup();
+        }
+        owners.sort_by_key(|owner| owner.process.pid);
+        owners
+    }
+
+    fn owners_of_listener(&self, socket: &Socket) -> Vec<FindingOwner> {
+        let mut owners: Vec<FindingOwner> = Vec::new();
+        for inode in self.listeners(socket).filter_map(|listener| listener.inode) {
+            for owner in self.owners(inode) {
+                match owners.iter_mut().find(|known| known.process.pid == owner.process.pid) {
+                    Some(known) => known.fds.extend(owner.fds),
+                    None => owners.push(owner),
+                }
+            }
+        }
+        owners
+    }
+
+    /// A descriptor of everyone who holds the socket, its other end, or the listener of either.
+    pub(super) fn everyone_near(&self, socket: &'a Socket) -> impl Iterator<Item = &'a Holder> {
+        let ends = iter::once(socket).chain(self.peer(socket));
+        let sockets = ends.flat_map(|end| iter::once(end).chain(self.listeners(end)));
+        let inodes = sockets.filter_map(|socket| socket.inode);
+        inodes.flat_map(|inode| self.holders.get(&inode).into_iter().flatten().copied())
+    }
+
+    /// The listeners that the socket may have come from: several may share a port.
+    pub(super) fn listeners(&self, socket: &Socket) -> impl Iterator<Item = &'a Socket> {
+        let local = socket.tuple.local;
+        let candidates = self.listeners.get(&(socket.netns, local.port)).into_iter().flatten();
+        candidates.copied().filter(move |listener| {
+            let bound = listener.tuple.local.addr.filter(|addr| !addr.is_unspecified());
+            bound.is_none_or(|bound| Some(bound) == local.addr)
+        })
+    }
+
+    /// The other end, if it is on this host. Of several namespaces with the same ends our own is
+    /// meant, which always is for loopback addresses; else nobody knows which.
+    pub(super) fn peer(&self, socket: &Socket) -> Option<&'a Socket> {
+        let Endpoint { addr: Some(addr), port: Some(_) } = socket.tuple.remote else {
+            return None;
+        };
+        let found = self.by_ends.get(&(socket.tuple.remote, socket.tuple.local))?;
+        let mut of_ours = found.iter().filter(|peer| peer.netns == socket.netns);
+        if let Some(peer) = of_ours.next() {
+            return of_ours.next().is_none().then_some(*peer);
+        }
+        match found.as_slice() {
+            [peer] if !addr.is_loopback() => Some(*peer),
+            _ => None,
+        }
+    }
+}

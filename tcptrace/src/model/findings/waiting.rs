@@ -1,0 +1,160 @@
+//! What waits for somebody in a snapshot, and since when, limit passed or not.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use tcptrace_common::tcp_state::TcpState;
+
+use super::{
+    judge::{kind_of, makes_progress},
+    kind::Kind,
+    limits::Limits,
+    pressure::Destination,
+    snapshot::Snapshot,
+};
+use crate::{
+    event::{Process, Shape, Socket, Sysctl, Sysctls},
+    model::{
+        change::{ConnectionId, Dwell},
+        connection::Since,
+        socket_list::{AgeSource, age_with_source},
+        tracker::{Tracker, known::Known},
+    },
+    time::{Timestamp, nanoseconds},
+};
+
+/// What a finding is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) enum Subject {
+    Connection(ConnectionId),
+    Destination(Destination),
+}
+
+/// A socket that waits for somebody.
+#[derive(Clone, Debug)]
+pub(super) struct Waiting<'a> {
+    pub(super) socket: &'a Socket,
+    pub(super) subject: Subject,
+    pub(super) kind: Kind,
+    pub(super) age: Dwell,
+    pub(super) source: Option<AgeSource>,
+    pub(super) limit: Duration,
+    /// The open half of it is in use.
+    pub(super) progresses: bool,
+    /// Who used it last, as far as the tracker remembers.
+    pub(super) user: Option<Process>,
+    /// This end was listening when it began.
+    pub(super) passive: bool,
+    is_stranger: bool,
+}
+
+impl Waiting<'_> {
+    /// When it passes its limit, or may be looked at again; none if it has passed it.
+    pub(super) fn due(&self) -> Option<Timestamp> {
+        let limit = self.limit;
+        let age = Duration::from_nanos(self.age.ns().unwrap_or(0));
+        let left = if self.progresses { limit } else { limit.saturating_sub(age) };
+        (!left.is_zero()).then(|| self.socket.at + left)
+    }
+
+    /// Whether it is stuck. What is only estimated to be old enough is old enough.
+    pub(super) fn is_over_limit(&self) -> bool {
+        self.size() >= nanoseconds(self.limit) && !self.progresses
+    }
+
+    /// What doubling is about: the age in ns, 0 if it is unknown.
+    pub(super) fn size(&self) -> u64 {
+        self.age.ns().unwrap_or(0)
+    }
+
+    /// The name given to a socket that the tracker does not follow.
+    pub(super) fn stranger(&self) -> Option<((u64, u32), ConnectionId)> {
+        match self.subject {
+            Subject::Connection(id) if self.is_stranger => Some((stranger_key(self.socket), id)),
+            _ => None,
+        }
+    }
+}
+
+/// A request has no cookie and a socket after its end no place in the tracker, but both an address.
+fn stranger_key(socket: &Socket) -> (u64, u32) {
+    let remote = u32::from(socket.tuple.remote.port.unwrap_or_default());
+    (socket.cookie.or(socket.skaddr).unwrap_or_default(), remote)
+}
+
+/// Everything in the snapshot that waits for somebody.
+pub(super) fn waiting<'a>(
+    snapshot: &'a Snapshot,
+    tracker: &Tracker,
+    limits: &Limits,
+    strangers: &BTreeMap<(u64, u32), ConnectionId>,
+) -> Vec<Waiting<'a>> {
+    let wait = |socket: &'a Socket| {
+        let kind = kind_of(socket)?;
+        let limit = limits.of(socket.state)?;
+        let connection = match tracker.known(socket) {
+            Known::Here(connection) => Some(connection),
+            Known::MovedOn => return None,
+            Known::Stranger => None,
+        };
+        let id = connection.map(|connection| connection.identity.id).unwrap_or_else(|| {
+            let new = ConnectionId {
+                first_seen: socket.at,
+                socket: socket.skaddr.or(socket.cookie).unwrap_or_default(),
+            };
+            strangers.get(&stranger_key(socket)).copied().unwrap_or(new)
+        });
+        let since = connection.map_or(Since::Unknown, |connection| connection.since);
+        let (age, source) = age_of(socket, since, snapshot.sysctls(socket.netns));
+        Some(Waiting {
+            socket,
+            subject: Subject::Connection(id),
+            kind,
+            age,
+            source,
+            limit,
+            progresses: makes_progress(socket, kind, limit),
+            user: connection.and_then(|connection| connection.owner.process().copied()),
+            passive: connection.is_some_and(|connection| connection.is_passive()),
+            is_stranger: connection.is_none(),
+        })
+    };
+    snapshot.sockets().iter().filter_map(wait).collect()
+}
+
+/// How long a socket has been in its state: as the tracker saw it, else the longer of what the
+/// tracker and the socket's own stamps say.
+fn age_of(
+    socket: &Socket,
+    since: Since,
+    sysctls: Option<&std::rc::Rc<Sysctls>>,
+) -> (Dwell, Option<AgeSource>) {
+    let tracked = since.dwell(socket.at);
+    if let Dwell::Exact(_) = tracked {
+        return (tracked, Some(AgeSource::Event));
+    }
+    let own = orphan_age(socket, sysctls.map(AsRef::as_ref)).or_else(|| age_with_source(socket));
+    match own {
+        Some((age, source)) if age.ns() >= tracked.ns() => (age, Some(source)),
+        // It was longer when the tracker first saw it.
+        Some((_, source)) => (tracked, Some(source)),
+        None => (tracked, tracked.ns().map(|_| AgeSource::FirstSeen)),
+    }
+}
+
+/// The age of an orphan's minisock by its timer, which begins with `tcp_fin_timeout` unless the
+/// program has set `TCP_LINGER2`. Only if the peer's last segment, known to the second, says the same.
+fn orphan_age(socket: &Socket, sysctls: Option<&Sysctls>) -> Option<(Dwell, AgeSource)> {
+    const SECOND: u64 = 1_000_000_000;
+    /// What the timer wheel may be late by.
+    const SLACK: u64 = SECOND / 4;
+    if socket.shape != Shape::Minisock || socket.state != TcpState::FinWait2 {
+        return None;
+    }
+    let limit = u64::try_from(sysctls?.number(Sysctl::TcpFinTimeout)?).ok()?;
+    let left = socket.timer?.expires.since(socket.at).unwrap_or(0);
+    let passed = (limit <= 60).then(|| (limit * SECOND).checked_sub(left))??;
+    // The segment came within the second before this.
+    let heard = socket.at.since(socket.waiting?)?;
+    let agrees = passed + SLACK >= heard && passed <= heard + SECOND + SLACK;
+    agrees.then_some((Dwell::Estimated(passed), AgeSource::Timer))
+}

@@ -1,0 +1,64 @@
+//! What the tracker can say of a socket that a snapshot shows.
+
+use tcptrace_common::tcp_state::TcpState;
+
+use super::Tracker;
+use crate::{
+    event::{Shape, Socket},
+    model::{
+        change::{ConnectionId, Role},
+        connection::Connection,
+    },
+};
+
+/// What is remembered of a socket at hand.
+#[derive(Clone, Copy, Debug)]
+pub enum Known<'a> {
+    /// Its connection, which is in the state that the socket shows.
+    Here(&'a Connection),
+    /// Its connection has left that state since.
+    MovedOn,
+    /// Nothing.
+    Stranger,
+}
+
+impl Tracker {
+    /// What is remembered of the socket.
+    #[must_use]
+    pub fn known(&self, socket: &Socket) -> Known<'_> {
+        let connection = match socket.shape {
+            Shape::Request => None,
+            Shape::Minisock => {
+                let minisock = self.minisocks.at(Some(socket.netns), &socket.tuple);
+                minisock.map(|minisock| &minisock.connection)
+            }
+            Shape::Full => {
+                let placed = socket.skaddr.and_then(|skaddr| self.sockets.get(&skaddr));
+                placed.or_else(|| self.unplaced.get(socket.cookie?))
+            }
+        };
+        match connection {
+            Some(connection) if !connection.may_be(socket.cookie, &socket.tuple) => Known::Stranger,
+            Some(connection) if connection.state != socket.state => Known::MovedOn,
+            Some(connection) => Known::Here(connection),
+            None => Known::Stranger,
+        }
+    }
+
+    /// Whether the connection `id` at this address is still in `state`.
+    #[must_use]
+    pub fn is_in(&self, skaddr: Option<u64>, id: ConnectionId, state: TcpState) -> bool {
+        let is_it =
+            |connection: &Connection| connection.identity.id == id && connection.state == state;
+        skaddr.and_then(|skaddr| self.sockets.get(&skaddr)).is_some_and(is_it)
+            || self.minisocks.get(id).is_some_and(|minisock| is_it(&minisock.connection))
+    }
+}
+
+impl Connection {
+    /// Whether its local port is the service: it was opened by somebody else.
+    #[must_use]
+    pub fn is_passive(&self) -> bool {
+        self.role == Some(Role::Passive)
+    }
+}
