@@ -157,6 +157,8 @@ layout! {
     req_expires = "request_sock" "rsk_timer.expires" false;
     /// SYN-ACKs sent again for a half-open request.
     req_retrans = "request_sock" "num_timeout" false;
+    /// Thread id of a task.
+    task_pid = "task_struct" "pid" false;
     /// Thread group id of a task.
     task_tgid = "task_struct" "tgid" false;
     /// Command name of a task.

@@ -16,8 +16,10 @@ pub const KIND_DESTROYED: u8 = 3;
 pub const KIND_RESET_RECEIVED: u8 = 4;
 /// Value of [`HookRecord::kind`]: `tcp_send_reset`.
 pub const KIND_RESET_SENT: u8 = 5;
+/// [`ForkRecord`]: a process began another.
+pub const KIND_FORK: u8 = 6;
 /// One more than the highest kind: the length of an array indexed by kind.
-pub const KINDS: u32 = 6;
+pub const KINDS: u32 = 7;
 
 /// [`TransitionRecord::flags`]: a task owned the socket's lock, so pid and comm are of a user of it.
 pub const FLAG_OWNED: u8 = 1;
@@ -127,6 +129,22 @@ pub struct HookRecord {
     pub skaddr: u64,
     /// Socket cookie; 0 unknown.
     pub cookie: u64,
+}
+
+/// A process began another.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Pod, Zeroable)]
+pub struct ForkRecord {
+    /// [`KIND_FORK`].
+    pub kind: u8,
+    /// Keeps the fields aligned.
+    pub reserved: [u8; 7],
+    /// When.
+    pub boot_ns: u64,
+    /// Thread group of the process that forked.
+    pub parent: u32,
+    /// Thread group of the new process.
+    pub child: u32,
 }
 
 /// [`SocketRecord::shape`]: a full socket.
@@ -247,5 +265,6 @@ pub struct OwnerRecord {
 const _: () = assert!(size_of::<TransitionRecord>() == 80);
 const _: () = assert!(size_of::<DetailRecord>() == 136);
 const _: () = assert!(size_of::<HookRecord>() == 32);
+const _: () = assert!(size_of::<ForkRecord>() == 24);
 const _: () = assert!(size_of::<SocketRecord>() == 144);
 const _: () = assert!(size_of::<OwnerRecord>() == 56);

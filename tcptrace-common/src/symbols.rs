@@ -15,6 +15,8 @@ pub const RECEIVE_RESET: &str = "receive_reset";
 pub const SEND_RESET: &str = "send_reset";
 /// Program on the BTF tracepoint `tcp_send_reset` whose prototype carries no reason.
 pub const SEND_RESET_NO_REASON: &str = "send_reset_no_reason";
+/// Program on the BTF tracepoint `sched_process_fork`.
+pub const PROCESS_FORK: &str = "process_fork";
 /// Iterator `iter/tcp`: every socket of one network namespace.
 pub const ITER_TCP: &str = "iter_tcp";
 /// Iterator `iter/task_file`: every descriptor of the machine that is a TCP socket.

@@ -14,6 +14,8 @@ mod fields;
 #[cfg(target_arch = "bpf")]
 mod filter;
 #[cfg(target_arch = "bpf")]
+mod fork;
+#[cfg(target_arch = "bpf")]
 mod iter_task_file;
 #[cfg(target_arch = "bpf")]
 mod iter_tcp;

@@ -64,6 +64,21 @@ Examples:
 Exit status: 0 nothing found (or ended by SIGINT or SIGTERM), 1 something found, 2 wrong usage,
 3 could not run, or not everything could be looked at.";
 
+const CHECK_HELP: &str = "\
+Counted are connections that the command, or a process that it began, opened, accepted or holds: those
+that pass a limit while it runs (see `tcptrace stuck --help`), and those that after it has ended, and
+--settle has passed, are still in a state that should end, and have been for that long. The report
+follows what the command prints. What it leaves running is ended after that.
+
+Examples:
+  tcptrace check -- ./test.sh
+  tcptrace check --settle 5s --for 10s -- cargo test
+  tcptrace check --json -- ./server-test > findings.json
+
+Exit status: that of the command, if it failed (128 and the signal's number, if one ended it); else 0
+nothing found, 1 something found, 2 wrong usage, 3 the command could not be started, or not everything
+could be looked at. Signals are passed on to the command.";
+
 /// What to do.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Command {
@@ -75,6 +90,8 @@ pub enum Command {
     List(ListArgs),
     /// Connections too long in a state: who holds them, since when, why, and what helps.
     Stuck(StuckArgs),
+    /// Runs a command, then fails if it left stuck connections behind.
+    Check(CheckArgs),
     /// What this machine allows, with the fix for what is missing.
     Doctor(DoctorArgs),
 }
@@ -164,6 +181,29 @@ pub struct StuckArgs {
     pub span: SpanArgs,
 }
 
+/// Arguments of `check`.
+#[derive(Args, Clone, Debug)]
+#[command(mut_args(without_bcc))]
+#[command(after_help = CHECK_HELP)]
+pub struct CheckArgs {
+    /// How long what the command leaves behind may take to come to its end.
+    #[arg(long, value_name = "TIME", value_parser = values::settle, default_value = "2s")]
+    #[arg(allow_hyphen_values = true)]
+    pub settle: Duration,
+    /// Show every connection of a group, not three examples (table).
+    #[arg(long)]
+    pub each: bool,
+    /// What counts.
+    #[command(flatten)]
+    pub limits: LimitArgs,
+    /// How they read.
+    #[command(flatten)]
+    pub output: OutputArgs,
+    /// The command and its arguments, after `--`.
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    pub command: Vec<OsString>,
+}
+
 /// Arguments of `doctor`.
 #[derive(Args, Clone, Debug)]
 #[command(after_help = "\
@@ -223,6 +263,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, Refusal> {
         Command::Lifetimes(args) => args.lines.output.check()?,
         Command::List(args) => args.output.check()?,
         Command::Stuck(args) => args.lines.output.check()?,
+        Command::Check(args) => args.output.check()?,
         Command::Doctor(_) => {}
     }
     Ok(cli)

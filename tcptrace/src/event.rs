@@ -31,6 +31,8 @@ pub enum Event {
     DumpEnd(DumpEnd),
     /// A process holds a descriptor of a socket.
     Holder(Holder),
+    /// A process began another.
+    Fork(Fork),
     /// What a process is that a snapshot names.
     Process(ProcessDetails),
     /// The settings of a network namespace.
@@ -313,6 +315,17 @@ pub struct Holder {
     pub process: Process,
     /// Descriptor number.
     pub fd: u32,
+}
+
+/// A process began another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fork {
+    /// When.
+    pub at: Timestamp,
+    /// The process that forked.
+    pub parent: u32,
+    /// The new process.
+    pub child: u32,
 }
 
 /// Records dropped before we saw them.

@@ -1,6 +1,7 @@
 //! The live loop: the kernel's events through the pipeline to stdout, until told to stop.
 
 mod budget;
+mod command;
 mod stdout;
 mod stop;
 
@@ -11,6 +12,7 @@ use bytes::BytesMut;
 use tcptrace_common::tcp_state::TcpState;
 
 use budget::Budget;
+pub use command::{Command, Ended};
 pub use stdout::write_out;
 pub use stop::Stop;
 use stop::StopSignals;
@@ -30,7 +32,7 @@ const CLOCK_STEP_NS: u64 = 1_000_000;
 /// Looking for owners and dumping sockets may take up to one part in this many of our time.
 const COST_SHARE: u32 = 50;
 /// Snapshots that findings wait for may take up to one part in this many.
-const SNAPSHOT_SHARE: u32 = 20;
+const SNAPSHOT_SHARE: u32 = 10;
 /// The shortest time between two snapshots.
 const SNAPSHOT_INTERVAL: Duration = Duration::from_millis(100);
 /// The shortest time between two looks for owners.
@@ -119,6 +121,54 @@ pub fn look(
     live.finish(Stop::Expired)
 }
 
+/// Runs a command, with tracing on, and then for `settle`, in which what it left behind may come to
+/// its end by itself; what has not by then and has lasted that long is stuck. Nothing is written to
+/// stdout, which is the command's, before the end.
+///
+/// # Errors
+/// If the command cannot be started, signals cannot be watched, or stdout fails otherwise than by
+/// being closed.
+pub async fn run_command(
+    source: &mut KernelSource,
+    pipeline: &mut Pipeline,
+    sink: &mut dyn Sink,
+    command: &mut Command,
+    settle: Duration,
+) -> Result<(Outcome, Ended)> {
+    let mut live = Live::new(source, pipeline, sink);
+    live.snapshot();
+    command.start()?;
+    let mut ended = None;
+    while ended.is_none() {
+        let limit = live.time_to_deadline();
+        tokio::select! {
+            biased;
+            how = command.wait() => ended = Some(how?),
+            () = live.source.wait(limit) => {}
+        }
+        live.step();
+    }
+    let ended = ended.unwrap_or_default();
+    let settled = Instant::now() + settle;
+    // Whoever asked it to end wants no more waiting.
+    while !ended.interrupted
+        && let Some(left) = settled.checked_duration_since(Instant::now())
+    {
+        let limit = live.time_to_deadline().map_or(left, |limit| limit.min(left));
+        tokio::select! {
+            biased;
+            () = command.interrupted() => break,
+            () = live.source.wait(Some(limit)) => {}
+        }
+        live.step();
+    }
+    live.pipeline.limit_all(settle);
+    live.snapshot();
+    let outcome = live.finish(Stop::Expired)?;
+    command.end_rest(&live.pipeline.descendants());
+    Ok((outcome, ended))
+}
+
 impl<'a> Live<'a> {
     fn new(
         source: &'a mut KernelSource,
@@ -169,11 +219,17 @@ impl<'a> Live<'a> {
             }
             self.pipeline.feed(&Event::SnapshotEnd(clock::now()));
         }
+        log::debug!("a snapshot took {:?}", begun.elapsed());
         self.snapshots.spend(begun);
     }
 
     /// One turn of the loop: what is in the ring buffer, then, if that was all, what time brings.
     fn turn(&mut self) -> Result<Option<Stop>> {
+        self.step();
+        self.write()
+    }
+
+    fn step(&mut self) {
         let upto = self.source.drain(&mut self.batch);
         self.feed_batch();
         if let Some(upto) = upto {
@@ -184,7 +240,7 @@ impl<'a> Live<'a> {
             }
             self.dump_if_wanted(upto);
         }
-        self.write()
+        self.format();
     }
 
     /// What came until now, as the last of the run; bounded, or a flood would never let us end.
@@ -323,6 +379,7 @@ fn time_of(event: &Event) -> Timestamp {
     match event {
         Event::Transition(transition) => transition.at,
         Event::Hook(hook) => hook.at,
+        Event::Fork(fork) => fork.at,
         Event::Socket(socket) => socket.at,
         // What was lost is told before what was not.
         Event::Lost(_) => Timestamp(0),

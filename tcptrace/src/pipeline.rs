@@ -1,11 +1,16 @@
 //! The pipeline: events in, the changes that the user asked for out. Live and replay run this.
 
+use std::time::Duration;
+
 use crate::{
     event::{Event, Holder, Transition},
     model::{
         change::Change,
         filter::Filter,
-        findings::detector::{self, Detector},
+        findings::{
+            descendants::Descendants,
+            detector::{self, Detector},
+        },
         raw::RawView,
         selection::Selection,
         summary::Summary,
@@ -143,6 +148,23 @@ impl Pipeline {
     pub fn wants_holder(&self, transition: &Transition) -> bool {
         self.detector.is_none()
             && self.tracker().is_some_and(|tracker| tracker.wants_holder(transition))
+    }
+
+    /// From now on no limit of a finding is longer than this.
+    pub fn limit_all(&mut self, longest: Duration) {
+        if let Some(detector) = &mut self.detector {
+            detector.limit_all(longest);
+        }
+    }
+
+    /// The processes whose connections are looked for, if not all are.
+    #[must_use]
+    pub fn descendants(&self) -> Vec<u32> {
+        let detector = self.detector.as_ref();
+        detector
+            .and_then(|detector| detector.descendants())
+            .map(Descendants::pids)
+            .unwrap_or_default()
     }
 
     /// Whether snapshots are to be made at all.

@@ -136,6 +136,11 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     time(text, "leaves no time to trace")
 }
 
+/// A time to wait, perhaps none.
+pub fn settle(text: &str) -> Result<Duration, String> {
+    if text == "0s" { Ok(Duration::ZERO) } else { time(text, "has no unit") }
+}
+
 fn time(text: &str, if_none: &str) -> Result<Duration, String> {
     let hint = "write it like 30s, 5m or 2h";
     if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) {

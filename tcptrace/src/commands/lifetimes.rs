@@ -25,6 +25,7 @@ pub fn run(args: &LifetimesArgs, log_programs: bool) -> Result<ExitCode> {
         style,
         duration: args.span.duration,
         raw: false,
+        forks: false,
         log_programs,
     };
     tracing::run(&trace, |times| Connections::new(style, times))

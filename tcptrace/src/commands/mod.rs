@@ -1,5 +1,6 @@
 //! The commands: one module each, with nothing in common but what `tracing` offers.
 
+pub mod check;
 pub mod doctor;
 pub mod lifetimes;
 pub mod list;
@@ -23,6 +24,7 @@ pub fn run(cli: &Cli) -> Result<ExitCode> {
         Command::Watch(args) => watch::run(args, log_programs),
         Command::Lifetimes(args) => lifetimes::run(args, log_programs),
         Command::List(args) => list::run(args),
+        Command::Check(args) => check::run(args, log_programs),
         Command::Stuck(args) => stuck::run(args, log_programs),
         Command::Doctor(args) => doctor::run(args),
     }

@@ -37,6 +37,7 @@ pub fn run(args: &StuckArgs, log_programs: bool) -> Result<ExitCode> {
         style,
         duration: args.span.duration,
         raw: false,
+        forks: false,
         log_programs,
     };
     let options = detector::Options {
@@ -44,6 +45,7 @@ pub fn run(args: &StuckArgs, log_programs: bool) -> Result<ExitCode> {
         kinds: args.limits.kinds(),
         filter,
         min_count: args.limits.min_count,
+        only_of: None,
     };
     tracing::event_loop()?.block_on(async {
         let mut source = tracing::start(&trace)?;

@@ -38,6 +38,8 @@ pub struct Trace {
     pub duration: Option<Duration>,
     /// Show the tracepoint's own view.
     pub raw: bool,
+    /// Follow which process began which.
+    pub forks: bool,
     /// Let the kernel programs log.
     pub log_programs: bool,
 }
@@ -182,6 +184,7 @@ fn source_options(trace: &Trace) -> SourceOptions {
         local_ports: local_ports.clone(),
         remote_ports: remote_ports.clone(),
         netns: *netns,
+        forks: trace.forks,
         log_programs: trace.log_programs,
         ..SourceOptions::default()
     }

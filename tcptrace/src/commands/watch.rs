@@ -29,6 +29,7 @@ pub fn run(args: &WatchArgs, log_programs: bool) -> Result<ExitCode> {
         duration: args.span.duration,
         // bcc prints what the tracepoint says.
         raw: args.raw || matches!(style.format, Format::Bcc | Format::BccCsv),
+        forks: false,
         log_programs,
     };
     tracing::run(&trace, |times| Transitions::new(style, times))

@@ -9,8 +9,8 @@ use bytemuck::AnyBitPattern;
 use tcptrace_common::{
     record::{
         DETAIL_CGROUP, DETAIL_COUNTERS, DETAIL_TASK, DetailRecord, FLAG_CLASSIC, FLAG_KERNEL,
-        FLAG_OWNED, FLAG_REPAIR, FLAG_USEC, HookRecord, KIND_DESTROYED, KIND_DETAIL,
-        KIND_RESET_RECEIVED, KIND_RESET_SENT, KIND_TRANSITION, OwnerRecord, SHAPE_FULL,
+        FLAG_OWNED, FLAG_REPAIR, FLAG_USEC, ForkRecord, HookRecord, KIND_DESTROYED, KIND_DETAIL,
+        KIND_FORK, KIND_RESET_RECEIVED, KIND_RESET_SENT, KIND_TRANSITION, OwnerRecord, SHAPE_FULL,
         SHAPE_MINISOCK, SHAPE_REQUEST, SOCK_DEAD, SOCK_DONE, SocketRecord, TIMER_KEEPALIVE,
         TIMER_NONE, TIMER_PROBE, TIMER_RETRANSMIT, TIMER_TIMEWAIT, TransitionRecord,
     },
@@ -19,7 +19,7 @@ use tcptrace_common::{
 
 use crate::{
     event::{
-        Comm, Counters, Endpoint, Event, Holder, Hook, HookKind, Process, Shape, Socket,
+        Comm, Counters, Endpoint, Event, Fork, Holder, Hook, HookKind, Process, Shape, Socket,
         SocketFields, TIME_WAIT, Timer, TimerKind, Transition, Tuple,
     },
     time::Timestamp,
@@ -40,6 +40,11 @@ pub fn event(bytes: &[u8], jiffy_ns: u64) -> Option<Event> {
         }
         KIND_DESTROYED | KIND_RESET_RECEIVED | KIND_RESET_SENT => {
             hook(&read(bytes)?).map(Event::Hook)
+        }
+        KIND_FORK => {
+            let record: ForkRecord = read(bytes)?;
+            let at = Timestamp(record.boot_ns);
+            Some(Event::Fork(Fork { at, parent: record.parent, child: record.child }))
         }
         _ => None,
     }

@@ -20,6 +20,8 @@ use super::{SourceOptions, btf::Btf, layout, tracepoint_format};
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/tcptrace-ebpf"));
 /// The tracepoint everything rests on.
 const SET_STATE: &str = "inet_sock_set_state";
+/// The tracepoint that tells of new processes.
+const PROCESS_FORK: &str = "sched_process_fork";
 /// Level of the programs' log: at 0 the verifier removes every log statement.
 const NO_LOG: u8 = 0;
 const FULL_LOG: u8 = 5;
@@ -121,7 +123,15 @@ fn load_btf(options: &SourceOptions, btf: &KernelBtf) -> Result<Programs> {
         log::debug!("without the cookie helper, because: {error:#}");
         attempt(false)
     })?;
-    let hooks = attach_hooks(&mut ebpf, btf);
+    let mut hooks = attach_hooks(&mut ebpf, btf);
+    if options.forks {
+        let problem = attach_btf(&mut ebpf, symbols::PROCESS_FORK, PROCESS_FORK, &btf.ayas).err();
+        hooks.push(HookState {
+            name: PROCESS_FORK,
+            purpose: "which process began which",
+            problem: problem.map(|error| format!("{error:#}")),
+        });
+    }
     Ok(Programs { ebpf, mode: Mode::Btf, degraded: None, hooks })
 }
 

@@ -54,6 +54,8 @@ pub struct SourceOptions {
     pub remote_ports: Vec<u16>,
     /// Only this network namespace.
     pub netns: Option<u32>,
+    /// Tell which process began which.
+    pub forks: bool,
     /// Let the kernel programs log; slow.
     pub log_programs: bool,
 }
@@ -67,6 +69,7 @@ impl Default for SourceOptions {
             local_ports: Vec::new(),
             remote_ports: Vec::new(),
             netns: None,
+            forks: false,
             log_programs: false,
         }
     }

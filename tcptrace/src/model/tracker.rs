@@ -126,7 +126,11 @@ impl Tracker {
                 self.resync = self.resync.max(Some(lost.at));
                 changes.push(Change::Lost(*lost));
             }
-            Event::Process(_) | Event::Sysctls(_) | Event::SnapshotEnd(_) | Event::Clock(_) => {}
+            Event::Fork(_)
+            | Event::Process(_)
+            | Event::Sysctls(_)
+            | Event::SnapshotEnd(_)
+            | Event::Clock(_) => {}
         }
     }
 

@@ -7,7 +7,7 @@ use serde::{Serialize, Serializer};
 use tcptrace_common::tcp_state::TcpState;
 
 use super::{
-    json,
+    escape, json,
     times::{Times, Utc},
 };
 use crate::{
@@ -44,6 +44,18 @@ pub fn stuck_text(summary: &Summary) -> String {
         found.push(format!("{} resolved", summary.resolved));
     }
     with_losses(summary, &found)
+}
+
+/// The same about what a command left behind.
+#[must_use]
+pub fn check_text(summary: &Summary, program: &str, status: i32) -> String {
+    let program = escape::printable_text(program);
+    let mut text = stuck_text(summary);
+    if status != 0 {
+        // Writing to a string cannot fail.
+        _ = writeln!(text, "tcptrace: {program} failed: its exit status is {status}");
+    }
+    text
 }
 
 fn with_losses(summary: &Summary, told: &[String]) -> String {

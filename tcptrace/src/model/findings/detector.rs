@@ -8,6 +8,7 @@ use std::{
 
 use super::{
     deadlines::{Deadlines, Entry},
+    descendants::Descendants,
     finding::{Finding, Resolved},
     group::{GroupKey, Growth, Size},
     kind::Kind,
@@ -42,6 +43,8 @@ pub struct Options {
     pub filter: Filter,
     /// Only groups of at least this many.
     pub min_count: u64,
+    /// Only what these processes opened, accepted or hold.
+    pub only_of: Option<Descendants>,
 }
 
 /// A finding that has been told.
@@ -89,9 +92,25 @@ impl Detector {
     pub fn apply(&mut self, event: &Event, tracker: &Tracker, changes: &mut Vec<Change>) {
         self.note(tracker, changes);
         self.snapshot.apply(event);
+        if let (Event::Fork(fork), Some(descendants)) = (event, &mut self.options.only_of) {
+            descendants.fork(fork);
+        }
         if let Event::SnapshotEnd(at) = event {
             self.judge(*at, tracker, changes);
         }
+    }
+
+    /// From now on no limit is longer than this.
+    pub fn limit_all(&mut self, longest: Duration) {
+        self.options.limits = self.options.limits.at_most(longest);
+        self.deadlines = Deadlines::new(&self.options.limits);
+        self.next_look = Timestamp::default();
+    }
+
+    /// The processes whose connections are looked for, if not all are.
+    #[must_use]
+    pub fn descendants(&self) -> Option<&Descendants> {
+        self.options.only_of.as_ref()
     }
 
     /// Takes in what time alone has brought.

@@ -4,6 +4,7 @@
 //! whole; the tracker adds since when. Between snapshots, events tell when the next one is worth it.
 
 pub mod advice;
+pub mod descendants;
 pub mod detector;
 pub mod finding;
 pub mod kind;

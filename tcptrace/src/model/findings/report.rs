@@ -274,10 +274,15 @@ impl Found<'_> {
         };
         let filter = &options.filter;
         let users = self.owners.iter().map(|owner| &owner.process).chain(&self.user);
+        let belongs = match &options.only_of {
+            None => true,
+            Some(descendants) => users.clone().any(|user| descendants.contains(user.pid)),
+        };
         let users = users.map(Some).chain(iter::once(None));
         (options.kinds.is_empty() || options.kinds.contains(&kind))
             && filter.wants_socket(tuple, netns)
             && filter.judge_states(&[kind.state()]) == Verdict::Yes
+            && belongs
             && users.into_iter().any(|user| filter.judge_process(user) == Verdict::Yes)
     }
 }

@@ -42,6 +42,11 @@ pub(in crate::output) fn group(
     let Some(oldest) = group.news.first() else {
         return;
     };
+    // What is merely older than before is told for the oldest of a group, unless each one is wanted.
+    let older_only = group.news.iter().all(|finding| finding.again);
+    if older_only && !each && oldest.age != group.oldest {
+        return;
+    }
     title(out, style, times, group, oldest);
     line(out, "  ", &format!("{}: {}", oldest.kind.name(), sizes(group, oldest)));
     let shown = if each { group.news.len() } else { EXAMPLES.min(group.news.len()) };
