@@ -5,9 +5,12 @@
 //! for every order of events.
 
 mod closing;
+mod findings;
+mod findings_script;
 mod gaps;
 mod identity;
 mod listening;
+mod look_alikes;
 mod minisocks;
 mod opening;
 mod properties;
@@ -15,6 +18,7 @@ mod random_events;
 mod raw;
 mod render;
 mod reuse;
+mod rows;
 mod script;
 mod selected;
 mod snapshots;

@@ -42,7 +42,7 @@ impl Judge {
             Change::Moved(moved) => self.moved(moved),
             Change::Finished(finished) => self.finished(finished),
             Change::Forgotten(id) => assert!(self.over.insert(*id), "{id} is over already"),
-            Change::Lost(_) => {}
+            Change::Released(_) | Change::Stuck(_) | Change::Resolved(_) | Change::Lost(_) => {}
         }
     }
 
@@ -108,7 +108,13 @@ fn time_of(event: &Event) -> Option<Timestamp> {
         Event::Hook(hook) => Some(hook.at),
         Event::Socket(socket) => Some(socket.at),
         Event::DumpEnd(end) => Some(end.started),
-        Event::Holder(_) | Event::Lost(_) | Event::Clock(_) => None,
+        Event::Holder(_)
+        | Event::Fork(_)
+        | Event::Process(_)
+        | Event::Sysctls(_)
+        | Event::SnapshotEnd(_)
+        | Event::Lost(_)
+        | Event::Clock(_) => None,
     }
 }
 

@@ -2,8 +2,9 @@
 
 use std::{collections::HashMap, fmt::Write as _, net::IpAddr};
 
-use tcptrace::model::change::{
-    Change, ConnectionId, DWELL_STATES, Dwell, Finished, Identity, Moved, Owner,
+use tcptrace::model::{
+    change::{Change, ConnectionId, DWELL_STATES, Dwell, Finished, Identity, Moved, Owner},
+    findings::finding::{FindingOwner, Group, HeldBy, Resolved, Service},
 };
 
 /// Names connections by the letter of their socket and writes what became of them.
@@ -21,8 +22,59 @@ impl Renderer {
             Change::Moved(moved) => self.moved(moved),
             Change::Finished(finished) => self.finished(finished),
             Change::Forgotten(id) => format!("{} forgotten", self.name(*id)),
+            Change::Released(released) => {
+                format!("{} released {}", self.name(released.id), dwell(released.dwell))
+            }
+            Change::Stuck(group) => self.group(group),
+            Change::Resolved(resolved) => self.resolved(resolved),
             Change::Lost(lost) => format!("{} lost", lost.count),
         }
+    }
+
+    /// One line for each finding, then what is true of the group.
+    fn group(&mut self, group: &Group) -> String {
+        let mut text = String::new();
+        for finding in &group.news {
+            let again = if finding.again { " again" } else { "" };
+            let name = finding.conn.map_or("-".to_owned(), |id| self.name(id));
+            let source = finding.age_source.map_or("-", |source| source.name());
+            _ = write!(
+                text,
+                "{name} {}{again} {} {source}",
+                finding.kind.name(),
+                dwell(finding.age)
+            );
+            _ = write!(text, " {}", holder(finding.held_by, &finding.owners));
+            if let Some(process) = &finding.closed_by {
+                _ = write!(text, " closed_by {:?}", process.comm);
+            }
+            if let Some(peer) = &finding.peer {
+                _ = write!(text, " | {} {}", peer.state, holder(peer.held_by, &peer.owners));
+            }
+            if let Some(expires) = finding.expires {
+                _ = write!(text, " expires {}", duration(expires.0 - finding.at.0));
+            }
+            if let Some(pressure) = &finding.pressure {
+                _ = write!(text, " {}+{}/{}", pressure.time_wait, pressure.in_use, pressure.ports);
+            }
+            text.push('\n');
+        }
+        let service = match group.service {
+            Service::Local(port) => format!("port {port}"),
+            Service::Remote(addr, port) => {
+                let addr = addr.map_or("-".to_owned(), |addr| addr.to_string());
+                format!("to {addr}/{}", port.map_or("-".to_owned(), |port| port.to_string()))
+            }
+        };
+        let first = if group.first { " first" } else { "" };
+        _ = write!(text, "= {service} count {} oldest {}{first}", group.count, dwell(group.oldest));
+        text
+    }
+
+    fn resolved(&mut self, resolved: &Resolved) -> String {
+        let name = resolved.conn.map_or("-".to_owned(), |id| self.name(id));
+        let now = resolved.now.map_or("gone", |state| state.name());
+        format!("{name} resolved {} {} now {now}", resolved.kind.name(), dwell(resolved.age))
     }
 
     /// `A` for the first connection that socket A carries, `A2` for the second.
@@ -80,6 +132,12 @@ pub(crate) fn letter_of(socket: u64) -> char {
 
 fn dwell(dwell: Dwell) -> String {
     dwell.ns().map_or_else(String::new, |ns| duration(ns) + " ") + dwell.name()
+}
+
+fn holder(held_by: HeldBy, owners: &[FindingOwner]) -> String {
+    let owners: Vec<String> =
+        owners.iter().map(|owner| format!(" {:?} {:?}", owner.process.comm, owner.fds)).collect();
+    format!("{}{}", held_by.name(), owners.concat())
 }
 
 fn owner(owner: &Owner) -> String {

@@ -7,10 +7,12 @@
 //!                            for the socket and the event
 //! A 5>5                      the same state again
 //! A reset-sent               a hook; also reset-received, destroyed
-//! A row 1 inode              a dump shows A in state 1; `mini` for a minisock, `request`; timer=-2s,
-//!                            ack=-5s are relative to now; `netlink` leaves the address out
+//! A row 1 inode              a dump shows A in state 1; `mini` for a minisock, `request`; `rows.rs`
+//!                            has the rest
 //! dump 1,2                   that dump covered these namespaces and began now; `dump 1 began=-2ms`
 //! A holder srv               srv holds A's descriptor; `A holder srv proc` does not know the address
+//! sysctl fin_timeout=60      settings of namespace 1
+//! end                        the snapshot of which the last dump is a part is complete
 //! lost 3                     records were lost
 //! +200ms                     time passes
 //! tick                       the tracker is told so
@@ -28,17 +30,23 @@ use std::{net::IpAddr, time::Duration};
 use tcptrace::{
     event::{
         Comm, DumpEnd, Endpoint, Event, Holder, Hook, HookKind, Lost, LostWhy, Process, Shape,
-        Socket, SocketFields, Timer, TimerKind, Transition, Tuple,
+        SocketFields, Sysctl, Sysctls, Transition, Tuple,
     },
-    model::tracker::{Options, Tracker},
+    model::{
+        change::Change,
+        tracker::{Options, Tracker},
+    },
     time::Timestamp,
 };
 use tcptrace_common::tcp_state::TcpState;
 
-use crate::render::{Renderer, duration};
+use crate::{
+    render::{Renderer, duration},
+    rows::row,
+};
 
 /// Nothing happens before this moment.
-const START: u64 = 1_000_000_000_000;
+pub(crate) const START: u64 = 1_000_000_000_000;
 
 /// Runs `script` and compares the lines that come of it with `expected`.
 pub(crate) fn check(script: &str, expected: &str) {
@@ -131,8 +139,10 @@ impl Run {
         })
     }
 
-    fn tell(&mut self, changes: &[tcptrace::model::change::Change]) {
-        self.lines.extend(changes.iter().map(|change| self.renderer.change(change)));
+    fn tell(&mut self, changes: &[Change]) {
+        // That is for findings only.
+        let told = changes.iter().filter(|change| !matches!(change, Change::Released(_)));
+        self.lines.extend(told.map(|change| self.renderer.change(change)));
     }
 
     fn state(&mut self) {
@@ -164,8 +174,13 @@ impl Run {
 }
 
 /// The event that these words describe.
-fn event(words: &[&str], now: Timestamp) -> Event {
+pub(crate) fn event(words: &[&str], now: Timestamp) -> Event {
     match *words {
+        ["sysctl", ref settings @ ..] => {
+            let settings = settings.iter().map(|setting| sysctl(setting));
+            Event::Sysctls(Sysctls::new(1, settings))
+        }
+        ["end"] => Event::SnapshotEnd(now),
         ["lost", count] => {
             Event::Lost(Lost { at: now, count: number(count), why: LostWhy::RingFull })
         }
@@ -190,7 +205,7 @@ fn event(words: &[&str], now: Timestamp) -> Event {
                     },
                     inode: inode(letter),
                     process: process(rest[0]),
-                    fd: 3,
+                    fd: rest.iter().find_map(|word| word.strip_prefix("fd=")).map_or(3, number),
                 }),
                 "row" => Event::Socket(row(letter, rest, now, Shape::Full)),
                 "mini" => Event::Socket(row(letter, rest, now, Shape::Minisock)),
@@ -200,6 +215,14 @@ fn event(words: &[&str], now: Timestamp) -> Event {
         }
         _ => panic!("what is {words:?}?"),
     }
+}
+
+/// `fin_timeout=60`; a `-` stands for a space.
+fn sysctl(setting: &str) -> (Sysctl, String) {
+    let (name, value) = setting.split_once('=').expect("name=value");
+    let find = |prefix: &str| Sysctl::from_name(&format!("{prefix}{name}"));
+    let sysctl = find("net.ipv4.tcp_").or_else(|| find("net.ipv4.")).expect("a setting");
+    (sysctl, value.replace('-', " "))
 }
 
 fn hook(letter: char, words: &[&str], at: Timestamp, kind: HookKind) -> Event {
@@ -275,56 +298,9 @@ fn change_transition(transition: &mut Transition, letter: char, word: &str) {
     transition.socket = transition.socket.map(|_| fields);
 }
 
-fn row(letter: char, words: &[&str], at: Timestamp, shape: Shape) -> Socket {
-    let state = state(words[0]);
-    let mut socket = Socket {
-        at,
-        skaddr: (shape == Shape::Full).then(|| skaddr(letter)),
-        cookie: Some(u64::from(u32::from(letter))),
-        state,
-        shape,
-        tuple: usual_tuple(letter),
-        netns: 1,
-        inode: None,
-        kernel: Some(false),
-        recv_q: 0,
-        send_q: 0,
-        timer: None,
-        last_ack: None,
-        last_data: None,
-        last_sent: None,
-        waiting: None,
-        cgroup: None,
-    };
-    if state == TcpState::Listen {
-        socket.tuple.remote = Endpoint::default();
-    }
-    for word in &words[1..] {
-        match word.split_once('=') {
-            Some(("cookie", cookie)) => socket.cookie = cookie.parse().ok(),
-            Some(("ns", netns)) => socket.netns = number(netns),
-            Some(("lo", end)) => socket.tuple.local = endpoint(end),
-            Some(("re", end)) => socket.tuple.remote = endpoint(end),
-            Some(("ack", time)) => socket.last_ack = Some(shifted(at, time)),
-            Some(("at", time)) => socket.at = shifted(at, time),
-            Some(("timer", time)) => {
-                let expires = shifted(at, time);
-                socket.timer = Some(Timer { kind: TimerKind::Timewait, expires, retransmits: 0 });
-            }
-            None if *word == "inode" => socket.inode = Some(inode(letter)),
-            None if *word == "v4mapped" => {
-                (socket.tuple.ipv6, socket.tuple.v4mapped) = (true, true);
-            }
-            None if *word == "netlink" => (socket.skaddr, socket.kernel) = (None, None),
-            _ => panic!("what is {word}?"),
-        }
-    }
-    socket
-}
-
 /// A, B, C… are clients, each with a port of its own; L to P listen on port 80; Q to Z are what
 /// `accept()` gives, Q for A, R for B and so on.
-fn usual_tuple(letter: char) -> Tuple {
+pub(crate) fn usual_tuple(letter: char) -> Tuple {
     let client = |number: u32| Endpoint {
         addr: Some(IpAddr::from([10, 0, 0, 1])),
         port: u16::try_from(4000 + number).ok(),
@@ -339,7 +315,7 @@ fn usual_tuple(letter: char) -> Tuple {
     Tuple { local, remote, v4mapped: false, ipv6: false }
 }
 
-fn endpoint(text: &str) -> Endpoint {
+pub(crate) fn endpoint(text: &str) -> Endpoint {
     let (addr, port) = text.split_once('/').expect("address/port");
     Endpoint { addr: addr.parse().ok(), port: port.parse().ok() }
 }
@@ -352,29 +328,29 @@ fn letter(name: &str) -> char {
     }
 }
 
-fn skaddr(letter: char) -> u64 {
+pub(crate) fn skaddr(letter: char) -> u64 {
     0xffff_8881_0000_0000 | u64::from(u32::from(letter))
 }
 
-fn inode(letter: char) -> u32 {
+pub(crate) fn inode(letter: char) -> u32 {
     9000 + u32::from(letter)
 }
 
-fn process(name: &str) -> Process {
+pub(crate) fn process(name: &str) -> Process {
     assert!(name.chars().all(|c| c.is_ascii_lowercase()), "{name} is no process");
     Process { pid: name.bytes().map(u32::from).sum(), comm: Comm::from(name) }
 }
 
-fn state(number: &str) -> TcpState {
+pub(crate) fn state(number: &str) -> TcpState {
     number.parse().ok().and_then(TcpState::from_number).expect("a state's number")
 }
 
-fn number<T: std::str::FromStr>(text: &str) -> T {
+pub(crate) fn number<T: std::str::FromStr>(text: &str) -> T {
     text.parse().unwrap_or_else(|_| panic!("{text} is no number"))
 }
 
 /// The moment `time` (`+2s`, `-5ms`) from `now`.
-fn shifted(now: Timestamp, time: &str) -> Timestamp {
+pub(crate) fn shifted(now: Timestamp, time: &str) -> Timestamp {
     let (sign, rest) = time.split_at(1);
     let digits = rest.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let unit = match &rest[digits.len()..] {

@@ -28,7 +28,8 @@ fn shown(filter: &Filter, events: &[Event]) -> Vec<Change> {
     }
     pipeline.advance_to(Timestamp(u64::MAX));
     pipeline.finish();
-    pipeline.shown().filter(|change| !matches!(change, Change::Forgotten(_))).collect()
+    let silent = |change: &Change| matches!(change, Change::Forgotten(_) | Change::Released(_));
+    pipeline.shown().filter(|change| !silent(change)).collect()
 }
 
 fn id_of(change: &Change) -> Option<ConnectionId> {
@@ -36,7 +37,8 @@ fn id_of(change: &Change) -> Option<ConnectionId> {
         Change::Moved(moved) => Some(moved.identity.id),
         Change::Finished(finished) => Some(finished.identity.id),
         Change::Forgotten(id) => Some(*id),
-        Change::Lost(_) => None,
+        Change::Released(released) => Some(released.id),
+        Change::Stuck(_) | Change::Resolved(_) | Change::Lost(_) => None,
     }
 }
 

@@ -4,6 +4,7 @@ mod connections;
 mod fields;
 mod samples;
 mod sockets;
+mod stuck;
 mod transitions;
 
 use bytes::BytesMut;

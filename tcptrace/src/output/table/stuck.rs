@@ -117,10 +117,10 @@ fn sizes(group: &Group, of: &Finding) -> String {
 fn ports(pressure: &Pressure) -> String {
     let Pressure { time_wait, in_use, ports, per_second, runs_out_in } = pressure;
     let mut text = format!(
-        "{time_wait} of {ports} local ports in TIME_WAIT, {in_use} in use: {} %",
+        "{} % of {ports} local ports\n  {time_wait} in TIME_WAIT, {in_use} in use, {per_second:.0} \
+         more per second",
         pressure.percent()
     );
-    _ = write!(text, "; {per_second:.0} more per second");
     match runs_out_in {
         Some(time) if time.is_zero() => text.push_str(", none is left"),
         Some(time) => {
@@ -195,7 +195,7 @@ fn advice(out: &mut BytesMut, finding: &Finding) {
     let advice = &finding.advice;
     paragraph(out, "Cause", &advice.cause);
     for (number, remedy) in advice.remedy.iter().enumerate() {
-        paragraph(out, if number == 0 { "Remedy" } else { "" }, remedy);
+        paragraph(out, if number == 0 { "Remedy" } else { "" }, &format!("- {remedy}"));
     }
     paragraph(out, "No help", &advice.useless);
     let sysctls: Vec<String> = advice
@@ -249,9 +249,10 @@ fn line(out: &mut BytesMut, indent: &str, text: &str) {
 /// A paragraph with its name to the left of it.
 fn paragraph(out: &mut BytesMut, name: &str, text: &str) {
     let first = format!("  {name:<8} ");
+    let hang = if text.starts_with("- ") { "             " } else { "           " };
     let options = Options::new(WIDTH)
         .initial_indent(&first)
-        .subsequent_indent("           ")
+        .subsequent_indent(hang)
         .word_splitter(WordSplitter::NoHyphenation);
     for part in textwrap::wrap(text, options) {
         line(out, "", &part);

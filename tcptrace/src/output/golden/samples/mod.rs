@@ -2,6 +2,7 @@
 
 pub(super) mod connections;
 pub(super) mod sockets;
+pub(super) mod stuck;
 pub(super) mod transitions;
 
 use super::START;
