@@ -5,6 +5,7 @@
 //! for every order of events.
 
 mod closing;
+mod diagram;
 mod gaps;
 mod identity;
 mod listening;
