@@ -1,5 +1,6 @@
 //! The command line: what can be asked for, and one clear line for what cannot.
 
+pub mod explain_args;
 pub mod filter_args;
 pub mod limit_args;
 pub mod output_args;
@@ -11,6 +12,7 @@ use std::{ffi::OsString, time::Duration};
 use clap::{Args, Parser, Subcommand};
 use log::LevelFilter;
 
+use explain_args::ExplainArgs;
 use filter_args::FilterArgs;
 use limit_args::LimitArgs;
 use output_args::{LinesArgs, OutputArgs, without_bcc};
@@ -36,6 +38,7 @@ Examples:
   tcptrace lifetimes -p 812         finished connections of process 812
   tcptrace list --state close-wait  who holds sockets that nobody closes
   tcptrace stuck --once             what is stuck now, who holds it, and what helps
+  tcptrace explain FIN_WAIT2        what this state means, and what to do
   tcptrace doctor                   what this machine lacks for tracing
 
 Exit status: 0 done, 1 stuck found something, 2 wrong usage, 3 could not run or the answer would not be complete.
@@ -92,6 +95,8 @@ pub enum Command {
     Stuck(StuckArgs),
     /// Runs a command, then fails if it left stuck connections behind.
     Check(CheckArgs),
+    /// The state diagram, the states one by one, and what the kernel's settings really do.
+    Explain(ExplainArgs),
     /// What this machine allows, with the fix for what is missing.
     Doctor(DoctorArgs),
 }
@@ -264,6 +269,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, Refusal> {
         Command::List(args) => args.output.check()?,
         Command::Stuck(args) => args.lines.output.check()?,
         Command::Check(args) => args.output.check()?,
+        Command::Explain(args) => args.check()?,
         Command::Doctor(_) => {}
     }
     Ok(cli)
@@ -308,6 +314,7 @@ mod tests {
             ("tcptrace doctor -vv", LevelFilter::Debug),
             ("tcptrace doctor -vvvvv", LevelFilter::Trace),
             ("tcptrace doctor -q", LevelFilter::Error),
+            ("tcptrace explain -v open", LevelFilter::Info),
         ] {
             assert_eq!(parsed(line).log.level(), level, "{line}");
         }

@@ -21,7 +21,7 @@ fn an_argument_that_is_no_text_is_refused_in_one_line() {
 
 #[test]
 fn help_has_examples() {
-    for command in ["watch", "lifetimes", "list", "doctor"] {
+    for command in ["watch", "lifetimes", "list", "stuck", "check", "explain", "doctor"] {
         for help in [&[command, "--help"][..], &[command, "-h"], &["help", command]] {
             let text = answered(&mut tcptrace(help));
             let example = format!("Examples:\n  tcptrace {command}");
@@ -29,6 +29,31 @@ fn help_has_examples() {
         }
     }
     assert!(!answered(&mut tcptrace(&["list", "--help"])).contains("bcc"));
+}
+
+#[test]
+fn explanations_need_no_kernel_and_no_privilege() {
+    let diagram = answered(&mut tcptrace(&["explain"]));
+    assert!(diagram.contains("[ESTABLISHED]") && !diagram.contains('\u{1b}'), "{diagram}");
+    for (name, title) in [
+        ("FIN_WAIT2", "FIN_WAIT2: "),
+        ("fin-wait-2", "FIN_WAIT2: "),
+        ("new_syn_recv", "SYN_RECV and NEW_SYN_RECV: "),
+        ("open", "Opening a connection"),
+        ("close", "Closing a connection, and the state CLOSE"),
+        ("CLOSED", "Closing a connection, and the state CLOSE"),
+        ("time-wait", "TIME_WAIT: "),
+        ("TimeWait", "TIME_WAIT: "),
+        ("keepalive", "Keepalive: "),
+        ("sysctls", "The settings of the kernel "),
+    ] {
+        let text = answered(&mut tcptrace(&["explain", name]));
+        assert!(text.starts_with(title), "{name}: {text}");
+        let widest = text.lines().map(str::len).max();
+        assert!(widest.is_some_and(|columns| columns <= 80), "{name}: {text}");
+    }
+    let painted = answered(&mut tcptrace(&["explain", "--color", "always"]));
+    assert!(painted.contains("\u{1b}["), "{painted}");
 }
 
 #[test]
@@ -91,8 +116,21 @@ const BAD: &[(&[&str], &str)] = &[
     (&["doctor", "-L", "80"], "no option -L: see --help"),
     (&["watch", "--duration"], "--duration needs a value: see --help"),
     (&["wach"], "no command wach: did you mean watch?"),
-    (&["frobnicate"], "no command frobnicate: use watch, lifetimes, list or doctor"),
-    (&["-q"], "no command given: use watch, lifetimes, list or doctor"),
+    (
+        &["frobnicate"],
+        "no command frobnicate: use watch, lifetimes, list, stuck, check, explain or doctor",
+    ),
+    (&["-q"], "no command given: use watch, lifetimes, list, stuck, check, explain or doctor"),
+    (&["explain", "FIN_WAIT3"], "FIN_WAIT3 is no state or topic: did you mean FIN_WAIT1?"),
+    (&["explain", "keepalives"], "keepalives is no state or topic: did you mean keepalive?"),
+    (&["explain", "weather"], "use a state like FIN_WAIT2, or open, close, time-wait, keepalive"),
+    (&["explain", ""], "an empty name is no state or topic: use a state like FIN_WAIT2, or open,"),
+    (&["explain", "open", "close"], "close is one argument too many: see --help"),
+    (&["explain", "open", "--duration", "1s"], "leave one of the two out"),
+    (&["explain", "--duration", "0s"], "0s leaves no time to trace: write it like 30s, 5m or 2h"),
+    (&["explain", "-L", "80"], "--duration is missing, which another option needs: add it"),
+    (&["explain", "open", "--state", "LISTEN"], "--duration is missing, which another option"),
+    (&["explain", "--json"], "no option --json: see --help"),
     (&["watch", "--comm", ""], "an empty name is no command name: write it like nginx"),
     (&["watch", "--addr", "a\n\u{1b}[31m"], r"a\n\u{1b}[31m is no network"),
 ];

@@ -13,13 +13,23 @@ const NOBODY: u32 = 65_534;
 #[test]
 fn without_privileges_every_tracing_command_says_what_is_missing() {
     let program = Copy::new("privileges");
-    for command in ["watch", "lifetimes", "list"] {
-        let line = refused(program.as_nobody().arg(command));
+    for args in [&["watch"][..], &["lifetimes"], &["list"], &["explain", "--duration", "1s"]] {
+        let line = refused(program.as_nobody().args(args));
         assert_eq!(
             line,
             "tcptrace: cannot trace: privileges: you are not root and have no capabilities; \
              run it with sudo, or give it CAP_BPF and CAP_PERFMON"
         );
+    }
+}
+
+#[test]
+fn explanations_need_no_privileges() {
+    let program = Copy::new("explain");
+    for args in [&["explain"][..], &["explain", "sysctls"]] {
+        let output = program.as_nobody().args(args).output().expect("tcptrace runs");
+        assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+        assert!(output.stdout.len() > 1000, "{output:?}");
     }
 }
 

@@ -77,9 +77,7 @@ impl OutputArgs {
     pub fn style(&self, terminal: bool) -> Style {
         Style {
             wide: self.wide,
-            color: self
-                .color
-                .is_on(terminal, |name| env::var_os(name).is_some_and(|v| !v.is_empty())),
+            color: self.color.wants_color(terminal),
             ..Style::new(self.format())
         }
     }
@@ -120,6 +118,12 @@ impl LinesArgs {
 }
 
 impl ColorWhen {
+    /// Whether to use colours; `terminal` is whether stdout is one.
+    #[must_use]
+    pub fn wants_color(self, terminal: bool) -> bool {
+        self.is_on(terminal, |name| env::var_os(name).is_some_and(|v| !v.is_empty()))
+    }
+
     fn is_on(self, terminal: bool, is_set: impl Fn(&str) -> bool) -> bool {
         match self {
             Self::Auto => terminal && !is_set("NO_COLOR"),

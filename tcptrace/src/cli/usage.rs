@@ -2,6 +2,7 @@
 //! one line that ends in the fix.
 
 use std::{
+    borrow::Borrow,
     io::{self, Write as _},
     process::ExitCode,
 };
@@ -70,7 +71,9 @@ fn mistake(error: &clap::Error) -> String {
     match error.kind() {
         ErrorKind::ValueValidation => {
             let message = std::error::Error::source(error).map(ToString::to_string);
-            format!("{option}: {}", message.unwrap_or(value))
+            let message = message.unwrap_or(value);
+            // What is given without an option has no name that the user wrote.
+            if option.starts_with('-') { format!("{option}: {message}") } else { message }
         }
         ErrorKind::InvalidValue if value.is_empty() => {
             format!("{option} needs a value: see --help")
@@ -107,6 +110,9 @@ fn mistake(error: &clap::Error) -> String {
                 format!("{option} and {other} exclude each other: give only one")
             }
         }
+        ErrorKind::MissingRequiredArgument => {
+            format!("{option} is missing, which another option needs: add it, or see --help")
+        }
         ErrorKind::TooManyValues => format!("{option} takes no value: leave {value} out"),
         ErrorKind::InvalidUtf8 => "an argument is no valid UTF-8: see --help".to_owned(),
         // Nothing of this kind can happen with the options there are; should it ever, clap's own
@@ -139,11 +145,11 @@ fn commands() -> Vec<String> {
 }
 
 /// `a, b or c`.
-fn either(names: &[String]) -> String {
+pub(super) fn either<S: Borrow<str>>(names: &[S]) -> String {
     match names {
         [] => "another one".to_owned(),
-        [name] => name.clone(),
-        [names @ .., last] => format!("{} or {last}", names.join(", ")),
+        [name] => name.borrow().to_owned(),
+        [names @ .., last] => format!("{} or {}", names.join(", "), last.borrow()),
     }
 }
 
@@ -220,8 +226,27 @@ mod tests {
             (&["list", "--duration", "5s"], "no option --duration: see --help"),
             (&["watch", "--raw=yes"], "--raw takes no value: leave yes out"),
             (&["wach"], "no command wach: did you mean watch?"),
-            (&["frobnicate"], "no command frobnicate: use watch, lifetimes, list or doctor"),
-            (&["-v"], "no command given: use watch, lifetimes, list or doctor"),
+            (
+                &["frobnicate"],
+                "no command frobnicate: use watch, lifetimes, list, stuck, check, explain or doctor",
+            ),
+            (
+                &["-v"],
+                "no command given: use watch, lifetimes, list, stuck, check, explain or doctor",
+            ),
+            (
+                &["explain", "-L", "80"],
+                "--duration is missing, which another option needs: add it, or see --help",
+            ),
+            (
+                &["explain", "bogus"],
+                "bogus is no state or topic: use a state like FIN_WAIT2, or open, close, time-wait, \
+                 keepalive or sysctls",
+            ),
+            (
+                &["explain", "FIN_WAIT2", "--duration", "1s"],
+                "--duration is for the diagram, not for a state or topic: leave one of the two out",
+            ),
             (&["doctor", "-v", "-q"], "--verbose and --quiet exclude each other: give only one"),
             (
                 &["watch", "--duration", "-1"],
@@ -240,7 +265,7 @@ mod tests {
 
     #[test]
     fn names_are_joined_as_people_do() {
-        assert_eq!(either(&["a".into()]), "a");
-        assert_eq!(either(&["a".into(), "b".into()]), "a or b");
+        assert_eq!(either(&["a"]), "a");
+        assert_eq!(either(&["a", "b"]), "a or b");
     }
 }

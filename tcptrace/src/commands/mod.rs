@@ -2,6 +2,7 @@
 
 pub mod check;
 pub mod doctor;
+pub mod explain;
 pub mod lifetimes;
 pub mod list;
 pub mod stuck;
@@ -26,6 +27,7 @@ pub fn run(cli: &Cli) -> Result<ExitCode> {
         Command::List(args) => list::run(args),
         Command::Check(args) => check::run(args, log_programs),
         Command::Stuck(args) => stuck::run(args, log_programs),
+        Command::Explain(args) => explain::run(args, log_programs),
         Command::Doctor(args) => doctor::run(args),
     }
 }

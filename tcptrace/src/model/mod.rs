@@ -1,9 +1,11 @@
 //! The pure core: events and time in, facts out. No I/O, no clock, no allocation that input could
 //! make unbounded.
 
+pub mod arrows;
 pub mod change;
 pub mod classify;
 pub mod connection;
+pub mod diagram;
 pub mod filter;
 pub mod findings;
 pub mod minisocks;

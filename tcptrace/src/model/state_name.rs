@@ -23,13 +23,17 @@ pub fn parse_state(name: &str) -> Result<TcpState, UnknownState> {
     if let Some((_, state)) = known().find(|(known, _)| *known == key) {
         return Ok(state);
     }
-    let nearest = known()
-        .map(|(known, state)| (strsim::damerau_levenshtein(&known, &key), state))
+    Err(UnknownState { nearest: nearest(&key, known()) })
+}
+
+/// What has the name nearest to `key`, both as [`key`] writes them, if one is near.
+pub fn nearest<T>(key: &str, known: impl Iterator<Item = (String, T)>) -> Option<T> {
+    known
+        .map(|(known, named)| (strsim::damerau_levenshtein(&known, key), named))
         .min_by_key(|(distance, _)| *distance)
         // Further away than this, a suggestion would be a guess.
         .filter(|(distance, _)| *distance <= 1 + key.len() / 4)
-        .map(|(_, state)| state);
-    Err(UnknownState { nearest })
+        .map(|(_, named)| named)
 }
 
 /// A name that no state has.
@@ -59,12 +63,15 @@ impl fmt::Display for UnknownState {
 
 impl std::error::Error for UnknownState {}
 
-fn known() -> impl Iterator<Item = (String, TcpState)> {
+/// The states by all their names.
+pub fn known() -> impl Iterator<Item = (String, TcpState)> {
     let linux = TcpState::ALL.iter().map(|state| (key(state.name()), *state));
     linux.chain(ALIASES.iter().map(|(name, state)| ((*name).to_owned(), *state)))
 }
 
-fn key(name: &str) -> String {
+/// The name without what people write differently: case, `_` and `-`.
+#[must_use]
+pub fn key(name: &str) -> String {
     let letters = name.trim().chars().filter(|c| !matches!(c, '_' | '-'));
     letters.map(|c| c.to_ascii_uppercase()).collect()
 }

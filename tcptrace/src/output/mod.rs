@@ -1,11 +1,12 @@
 //! How facts read: pure formatting into a buffer, no I/O.
 //!
-//! One file per kind of record (`transitions`, `connections`, `sockets`, `stuck`, `summary`) chooses among
-//! the formats: `table`, `bcc`, and the `fields` of CSV and JSON. The other files are what these
-//! have in common.
+//! One file per kind of record (`transitions`, `connections`, `sockets`, `stuck`, `summary`) chooses
+//! among the formats: `table`, `bcc`, and the `fields` of CSV and JSON. `explain` and `diagnoses` are
+//! text of their own. The other files are what these have in common.
 
 pub mod connections;
 pub mod escape;
+pub mod explain;
 pub mod sockets;
 pub mod stuck;
 pub mod style;

@@ -206,7 +206,7 @@ mod tests {
         summary.count(TcpState::TimeWait);
         let mut out = BytesMut::new();
         summary_json(&mut out, &summary);
-        insta::assert_snapshot!(text(&out), @r#"{"type":"summary","transitions":1,"states":{"ESTABLISHED":0,"SYN_SENT":0,"SYN_RECV":0,"FIN_WAIT1":0,"FIN_WAIT2":0,"TIME_WAIT":1,"CLOSE":0,"CLOSE_WAIT":0,"LAST_ACK":0,"LISTEN":0,"CLOSING":0,"NEW_SYN_RECV":0},"connections":0,"lost":{"ring_full":0,"recursion":0,"undecodable":0},"uncertain":0,"evicted":0}"#);
+        insta::assert_snapshot!(text(&out), @r#"{"type":"summary","transitions":1,"states":{"ESTABLISHED":0,"SYN_SENT":0,"SYN_RECV":0,"FIN_WAIT1":0,"FIN_WAIT2":0,"TIME_WAIT":1,"CLOSE":0,"CLOSE_WAIT":0,"LAST_ACK":0,"LISTEN":0,"CLOSING":0,"NEW_SYN_RECV":0},"connections":0,"lost":{"ring_full":0,"recursion":0,"undecodable":0},"uncertain":0,"evicted":0,"kinds":{"close_wait_not_closed":0,"close_wait_not_accepted":0,"fin_wait2_half_closed":0,"fin_wait2_orphan":0,"fin_wait1_unacked":0,"fin_wait1_zero_window":0,"last_ack_unacked":0,"closing_unacked":0,"syn_sent_unanswered":0,"syn_recv_unacked":0,"closed_fd_leaked":0,"time_wait_pressure":0},"resolved":0}"#);
     }
 
     #[test]

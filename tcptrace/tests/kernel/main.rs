@@ -14,6 +14,7 @@ mod cast;
 mod churn;
 mod compare;
 mod expect;
+mod explain;
 mod line;
 mod list;
 mod namespace;
@@ -46,6 +47,7 @@ fn main() -> ExitCode {
         needing_root(churn::run),
     ));
     trials.push(Trial::test("list: agrees with ss in two namespaces", needing_root(list::run)));
+    trials.extend(explain::trials());
     trials.extend(surroundings::trials());
     trials.extend(self_check::trials());
     let conclusion = libtest_mimic::run(&arguments, trials);

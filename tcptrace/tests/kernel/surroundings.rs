@@ -222,13 +222,13 @@ fn is_client_of(line: &str, port: u16) -> bool {
 }
 
 /// A run of the program, whose lines (of stdout and stderr) are read as they come.
-struct Run {
+pub(crate) struct Run {
     child: Child,
     lines: Receiver<String>,
 }
 
 impl Run {
-    fn start(command: &mut Command) -> Result<Self> {
+    pub(crate) fn start(command: &mut Command) -> Result<Self> {
         let command = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().context("cannot start the program")?;
         let stderr = child.stderr.take();
@@ -246,7 +246,7 @@ impl Run {
     }
 
     /// The next line that is wanted; others are passed over.
-    fn line(&mut self, wanted: impl Fn(&str) -> bool) -> Result<String> {
+    pub(crate) fn line(&mut self, wanted: impl Fn(&str) -> bool) -> Result<String> {
         let deadline = Instant::now() + PATIENCE;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
@@ -284,7 +284,7 @@ impl Run {
     }
 
     /// Ends the run by a signal, which must end it in order; returns the lines that still came.
-    fn stop(&mut self, signal: Signal) -> Result<Vec<String>> {
+    pub(crate) fn stop(&mut self, signal: Signal) -> Result<Vec<String>> {
         let pid = Pid::from_child(&self.child);
         kill_process(pid, signal)?;
         let rest = self.lines.iter().collect();

@@ -5,6 +5,7 @@
 //! for every order of events.
 
 mod closing;
+mod diagram;
 mod findings;
 mod findings_script;
 mod gaps;

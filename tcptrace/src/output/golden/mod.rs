@@ -1,6 +1,7 @@
 //! Every record in every format, as snapshots; `INSTA_UPDATE=always cargo test` writes them anew.
 
 mod connections;
+mod explain;
 mod fields;
 mod samples;
 mod sockets;

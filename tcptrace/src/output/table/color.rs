@@ -6,12 +6,12 @@ use tcptrace_common::tcp_state::TcpState;
 use crate::model::change::{End, Reason};
 
 /// Heads of columns.
-pub(super) fn of_head(color: bool) -> Style {
+pub(in crate::output) fn of_head(color: bool) -> Style {
     if color { Style::new().effects(Effects::BOLD) } else { Style::new() }
 }
 
 /// Green works, yellow waits for somebody, dim is over.
-pub(super) fn of_state(color: bool, state: TcpState) -> Style {
+pub(in crate::output) fn of_state(color: bool, state: TcpState) -> Style {
     match state {
         _ if !color => Style::new(),
         TcpState::Established => foreground(AnsiColor::Green),
