@@ -65,6 +65,8 @@ struct Live<'a> {
     holders: Budget,
     dumps: Budget,
     snapshots: Budget,
+    /// For snapshots that no finding waits for.
+    looks: Budget,
     clock_at: Instant,
     incomplete: bool,
 }
@@ -186,6 +188,7 @@ impl<'a> Live<'a> {
             holders: Budget::new(HOLDER_INTERVAL, COST_SHARE),
             dumps: Budget::new(DUMP_INTERVAL, COST_SHARE),
             snapshots: Budget::new(SNAPSHOT_INTERVAL, SNAPSHOT_SHARE),
+            looks: Budget::new(SNAPSHOT_INTERVAL, COST_SHARE),
             clock_at: Instant::now(),
             incomplete: false,
         }
@@ -221,6 +224,7 @@ impl<'a> Live<'a> {
         }
         log::debug!("a snapshot took {:?}", begun.elapsed());
         self.snapshots.spend(begun);
+        self.looks.spend(begun);
     }
 
     /// One turn of the loop: what is in the ring buffer, then, if that was all, what time brings.
@@ -235,7 +239,9 @@ impl<'a> Live<'a> {
         if let Some(upto) = upto {
             self.pipeline.advance_to(upto);
             self.sample_clock();
-            if self.snapshots.is_ready() && self.pipeline.wants_snapshot(upto) {
+            if self.snapshots.is_ready()
+                && self.pipeline.wants_snapshot(upto, self.looks.is_ready())
+            {
                 self.snapshot();
             }
             self.dump_if_wanted(upto);

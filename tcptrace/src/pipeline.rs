@@ -23,7 +23,7 @@ use crate::{
 #[derive(Debug)]
 enum View {
     Tracked(Box<Tracker>),
-    Raw(RawView),
+    Raw(Box<RawView>),
 }
 
 /// Understands events and selects what is shown.
@@ -51,7 +51,7 @@ impl Pipeline {
     /// A pipeline that passes on what the tracepoint says.
     #[must_use]
     pub fn raw(filter: Filter, clock: ClockSample) -> Self {
-        Self::new(View::Raw(RawView::default()), filter, clock)
+        Self::new(View::Raw(Box::default()), filter, clock)
     }
 
     /// A pipeline that tracks connections and tells which are stuck.
@@ -173,10 +173,13 @@ impl Pipeline {
         self.detector.is_some()
     }
 
-    /// Whether a snapshot would tell something by now.
-    pub fn wants_snapshot(&mut self, now: Timestamp) -> bool {
+    /// Whether a snapshot would tell something by now; `may_look` that one may also be made for what
+    /// no event tells of.
+    pub fn wants_snapshot(&mut self, now: Timestamp, may_look: bool) -> bool {
         match (&mut self.detector, &self.view) {
-            (Some(detector), View::Tracked(tracker)) => detector.wants_snapshot(now, tracker),
+            (Some(detector), View::Tracked(tracker)) => {
+                detector.wants_snapshot(now, may_look, tracker)
+            }
             _ => false,
         }
     }

@@ -16,10 +16,10 @@ pub struct LimitArgs {
     #[arg(long = "for", value_name = "TIME", value_parser = values::limit)]
     #[arg(allow_hyphen_values = true)]
     pub longer_than: Option<Duration>,
-    /// Longer than this in one state, like CLOSE_WAIT=5m,FIN_WAIT2=2m.
+    /// Longer than this in one state, like `CLOSE_WAIT=5m,FIN_WAIT2=2m`.
     #[arg(long, value_name = "STATE=TIME", value_parser = values::limits)]
     pub limit: Option<List<(TcpState, Duration)>>,
-    /// Only these kinds of findings, like close_wait_not_closed (all of them: below).
+    /// Only these kinds of findings, like `closed_fd_leaked` (all of them: below).
     #[arg(long, value_name = "LIST", value_parser = values::kinds)]
     pub kind: Option<List<Kind>>,
     /// Only groups of at least this many connections.

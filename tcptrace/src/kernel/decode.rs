@@ -1,5 +1,7 @@
 //! Records to events: every byte is checked, nothing is believed.
 
+mod sockets;
+
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
     time::Duration,
@@ -9,21 +11,22 @@ use bytemuck::AnyBitPattern;
 use tcptrace_common::{
     record::{
         DETAIL_CGROUP, DETAIL_COUNTERS, DETAIL_TASK, DetailRecord, FLAG_CLASSIC, FLAG_KERNEL,
-        FLAG_OWNED, FLAG_REPAIR, FLAG_USEC, ForkRecord, HookRecord, KIND_DESTROYED, KIND_DETAIL,
-        KIND_FORK, KIND_RESET_RECEIVED, KIND_RESET_SENT, KIND_TRANSITION, OwnerRecord, SHAPE_FULL,
-        SHAPE_MINISOCK, SHAPE_REQUEST, SOCK_DEAD, SOCK_DONE, SocketRecord, TIMER_KEEPALIVE,
-        TIMER_NONE, TIMER_PROBE, TIMER_RETRANSMIT, TIMER_TIMEWAIT, TransitionRecord,
+        FLAG_OWNED, FLAG_REPAIR, ForkRecord, HookRecord, KIND_DESTROYED, KIND_DETAIL, KIND_FORK,
+        KIND_RESET_RECEIVED, KIND_RESET_SENT, KIND_TRANSITION, SOCK_DEAD, SOCK_DONE,
+        TransitionRecord,
     },
     tcp_state::TcpState,
 };
 
 use crate::{
     event::{
-        Comm, Counters, Endpoint, Event, Fork, Holder, Hook, HookKind, Process, Shape, Socket,
-        SocketFields, TIME_WAIT, Timer, TimerKind, Transition, Tuple,
+        Comm, Counters, Endpoint, Event, Fork, Hook, HookKind, Process, SocketFields, TIME_WAIT,
+        Transition, Tuple,
     },
     time::Timestamp,
 };
+
+pub use sockets::{next_holder, socket};
 
 const AF_INET: u8 = 2;
 const AF_INET6: u8 = 10;
@@ -134,127 +137,6 @@ fn hook(record: &HookRecord) -> Option<Hook> {
     })
 }
 
-/// Decodes one socket of `iter/tcp`; `jiffy_ns` is the length of a jiffy.
-#[must_use]
-pub fn socket(bytes: &[u8], jiffy_ns: u64) -> Option<Socket> {
-    let record: SocketRecord = read(bytes)?;
-    let state = TcpState::from_number(record.state)?;
-    let shape = match record.shape {
-        SHAPE_FULL => Shape::Full,
-        SHAPE_MINISOCK => Shape::Minisock,
-        SHAPE_REQUEST => Shape::Request,
-        _ => return None,
-    };
-    let at = Timestamp(record.boot_ns);
-    Some(Socket {
-        at,
-        skaddr: known(record.skaddr),
-        cookie: known(record.cookie),
-        state,
-        shape,
-        tuple: tuple(
-            record.family,
-            (&record.laddr, record.lport),
-            (&record.raddr, record.rport),
-            state == TcpState::Listen,
-        )?,
-        netns: record.netns,
-        inode: known(record.inode),
-        kernel: (shape == Shape::Full).then_some(record.flags & FLAG_KERNEL != 0),
-        recv_q: record.recv_q,
-        send_q: record.send_q,
-        timer: timer(&record, at, jiffy_ns),
-        last_ack: stamp(record.last_ack, &record, jiffy_ns),
-        last_data: stamp(record.last_data, &record, jiffy_ns),
-        last_sent: stamp(record.last_sent, &record, jiffy_ns),
-        waiting: waiting(&record, at, jiffy_ns),
-        cgroup: known(record.cgroup),
-    })
-}
-
-/// See [`Socket::waiting`]. Where a stamp is coarse, the latest moment that it can mean.
-fn waiting(record: &SocketRecord, at: Timestamp, jiffy_ns: u64) -> Option<Timestamp> {
-    #[expect(clippy::cast_possible_truncation, reason = "the stamp has the low 32 bits only")]
-    let wrapping = |unit_ns: u64| {
-        let passed = ((record.mono_ns / unit_ns) as u32).wrapping_sub(record.waiting as u32);
-        u64::from(passed).saturating_mul(unit_ns)
-    };
-    if record.shape == SHAPE_REQUEST {
-        return syn_came(record, at, jiffy_ns);
-    }
-    let stamped = known(record.waiting)?;
-    let passed_ns = if record.shape == SHAPE_MINISOCK {
-        // Of the second in which the stamp was taken nobody knows how much had passed.
-        record.mono_ns.checked_sub(stamped.checked_add(1)?.checked_mul(1_000_000_000)?)?
-    } else if record.state == TcpState::Close.number() {
-        record.mono_ns.checked_sub(stamped.checked_mul(1_000)?)?
-    } else if record.timer == TIMER_PROBE {
-        return stamp(u32::try_from(stamped).ok()?, record, jiffy_ns);
-    } else if record.flags & FLAG_USEC != 0 {
-        wrapping(1_000)
-    } else {
-        wrapping(1_000_000)
-    };
-    Some(at - Duration::from_nanos(passed_ns))
-}
-
-/// When the SYN of a half-open request came: its SYN-ACKs were sent again after 1, 2, 4, … s
-/// (`reqsk_timer_handler` and `TCP_TIMEOUT_INIT`, 5.10 to 7.2), and the next is due when the timer says.
-fn syn_came(record: &SocketRecord, at: Timestamp, jiffy_ns: u64) -> Option<Timestamp> {
-    const LONGEST: u64 = 120;
-    let seconds = |timeouts: u32| 1_u64.checked_shl(timeouts).unwrap_or(LONGEST).min(LONGEST);
-    let waited = (0..=u32::from(record.retransmits)).map(seconds).sum();
-    let expires = timer(record, at, jiffy_ns)?.expires;
-    Some((expires - Duration::from_secs(waited)).min(at))
-}
-
-fn timer(record: &SocketRecord, at: Timestamp, jiffy_ns: u64) -> Option<Timer> {
-    let kind = match record.timer {
-        TIMER_NONE => TimerKind::Off,
-        TIMER_RETRANSMIT => TimerKind::Retransmit,
-        TIMER_KEEPALIVE => TimerKind::Keepalive,
-        TIMER_TIMEWAIT => TimerKind::Timewait,
-        TIMER_PROBE => TimerKind::Probe,
-        _ => return None,
-    };
-    let expires = match record.expires.checked_sub(record.jiffies) {
-        Some(left) => at + Duration::from_nanos(left.saturating_mul(jiffy_ns)),
-        None => {
-            at - Duration::from_nanos((record.jiffies - record.expires).saturating_mul(jiffy_ns))
-        }
-    };
-    Some(Timer { kind, expires, retransmits: record.retransmits })
-}
-
-/// The latest moment at which a stamp of the low 32 bits of jiffies can have been taken, so that
-/// the time since then is a lower bound: a jiffy may have been nearly over.
-fn stamp(jiffies: u32, record: &SocketRecord, jiffy_ns: u64) -> Option<Timestamp> {
-    let jiffies = known(jiffies)?;
-    #[expect(clippy::cast_possible_truncation, reason = "the stamp has the low 32 bits only")]
-    let passed = (record.jiffies as u32).wrapping_sub(jiffies);
-    let passed = u64::from(passed.saturating_sub(1));
-    Some(Timestamp(record.boot_ns) - Duration::from_nanos(passed.saturating_mul(jiffy_ns)))
-}
-
-/// Takes the next descriptor out of the bytes of `iter/task_file`, with its socket where that follows;
-/// `None` at the end, or where the bytes end in the middle.
-#[must_use]
-pub fn next_holder(bytes: &mut &[u8], jiffy_ns: u64) -> Option<(Option<Holder>, Option<Socket>)> {
-    let record: OwnerRecord = read(bytes.split_off(..size_of::<OwnerRecord>())?)?;
-    let mut over = None;
-    if record.socket_follows != 0 {
-        over = socket(bytes.split_off(..size_of::<SocketRecord>())?, jiffy_ns);
-    }
-    let holder = known(record.inode).map(|inode| Holder {
-        skaddr: known(record.skaddr),
-        cookie: known(record.cookie),
-        inode,
-        process: Process { pid: record.pid, comm: Comm(record.comm) },
-        fd: record.fd,
-    });
-    Some((holder, over))
-}
-
 /// Builds a tuple from kernel bytes. An unspecified address means unknown, except the local one of
 /// a listener, where it means all addresses.
 #[must_use]
@@ -298,9 +180,8 @@ mod tests {
 
     use super::{
         AF_INET, AF_INET6, DetailRecord, Event, FLAG_CLASSIC, KIND_DETAIL, KIND_TRANSITION,
-        SocketRecord, TransitionRecord, event, orphan_lifetime, socket, tuple,
+        TransitionRecord, event, orphan_lifetime, tuple,
     };
-    use crate::time::Timestamp;
 
     const JIFFY_NS: u64 = 4_000_000;
 
@@ -382,21 +263,6 @@ mod tests {
         let tuple = tuple(AF_INET6, (&mapped, 1), (&mapped, 2), false).expect("valid");
         assert!(tuple.v4mapped && tuple.ipv6);
         assert_eq!(tuple.local.addr.map(|addr| addr.to_string()).as_deref(), Some("192.0.2.1"));
-    }
-
-    #[test]
-    fn stamps_survive_the_wrap_of_jiffies_and_stay_lower_bounds() {
-        let record = SocketRecord {
-            state: 1,
-            family: AF_INET,
-            boot_ns: 1_000_000_000,
-            jiffies: 0x1_0000_0005,
-            last_ack: u32::MAX - 4,
-            ..SocketRecord::zeroed()
-        };
-        let socket = socket(bytemuck::bytes_of(&record), JIFFY_NS).expect("valid");
-        assert_eq!(socket.last_ack, Some(Timestamp(1_000_000_000 - 9 * 4_000_000)));
-        assert_eq!(socket.last_data, None);
     }
 
     #[test]

@@ -32,6 +32,23 @@ findings! {
         waits next 1s
     "
 
+    data_sent_just_before_the_peer_closed_delays_nothing: "
+        R 1>8 done inode
+        +1s
+        R row 8 inode ack=-1s sent=-1001ms
+        dump 1
+        end
+        wants
+        +1s
+        R row 8 inode ack=-2s sent=-2001ms
+        dump 1
+        end
+    " => "
+        waits next 1s
+        R close_wait_not_closed 2s exact event unseen
+        = to 10.0.0.1/4001 count 1 oldest 2s exact first
+    "
+
     below_the_limit_nothing_is_found: "
         R 1>8 done inode
         +1999ms

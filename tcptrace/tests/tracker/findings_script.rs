@@ -54,7 +54,7 @@ fn run(script: &str) -> Vec<String> {
         match words.as_slice() {
             ["tick"] => pipeline.advance_to(now),
             ["wants"] => {
-                let wants = if pipeline.wants_snapshot(now) { "wants" } else { "waits" };
+                let wants = if pipeline.wants_snapshot(now, true) { "wants" } else { "waits" };
                 let next = pipeline.next_deadline().and_then(|at| at.since(now));
                 lines.push(format!("{wants} next {}", next.map_or("-".to_owned(), duration)));
             }

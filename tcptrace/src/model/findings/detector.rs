@@ -126,7 +126,7 @@ impl Detector {
                     resolved.extend(self.over(*id, *at, *dwell));
                 }
                 Change::Forgotten(id) => {
-                    drop(self.told.remove(&Subject::Connection(*id)));
+                    _ = self.told.remove(&Subject::Connection(*id));
                 }
                 _ => {}
             }
@@ -160,9 +160,10 @@ impl Detector {
         Some(Resolved { at, age, now: None, ..told.finding })
     }
 
-    /// Whether a snapshot would tell something by now.
-    pub fn wants_snapshot(&mut self, now: Timestamp, tracker: &Tracker) -> bool {
-        self.next_look <= now
+    /// Whether a snapshot would tell something by now; `may_look` that one may also be made for what
+    /// no event tells of.
+    pub fn wants_snapshot(&mut self, now: Timestamp, may_look: bool, tracker: &Tracker) -> bool {
+        (may_look && self.next_look <= now)
             || self.next.is_some_and(|next| next <= now)
             || self
                 .deadlines

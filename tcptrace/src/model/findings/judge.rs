@@ -5,7 +5,10 @@ use std::time::Duration;
 use tcptrace_common::tcp_state::TcpState;
 
 use super::kind::Kind;
-use crate::event::{Shape, Socket, TimerKind};
+use crate::{
+    event::{Shape, Socket, TimerKind},
+    time::Timestamp,
+};
 
 /// What would be wrong with the socket if it stayed like this for long.
 pub(super) fn kind_of(socket: &Socket) -> Option<Kind> {
@@ -35,15 +38,13 @@ pub(super) fn may_be_found(socket: &Socket) -> bool {
     socket.state == TcpState::TimeWait || kind_of(socket).is_some()
 }
 
-/// Whether the open half of a half-closed connection is in use: data came, or went out and was
-/// acknowledged, less than `limit` ago. A long download is not stuck.
-pub(super) fn makes_progress(socket: &Socket, kind: Kind, limit: Duration) -> bool {
-    let recently = |stamp| socket.at - limit < stamp;
-    match kind {
-        Kind::FinWait2HalfClosed => socket.last_data.is_some_and(recently),
-        Kind::CloseWaitNotClosed => {
-            socket.last_sent.is_some_and(recently) && socket.last_ack.is_some_and(recently)
-        }
-        _ => false,
-    }
+/// Until when the open half of a half-closed connection counts as in use: `limit` after data last
+/// came, or went out and was acknowledged. A long download is not stuck.
+pub(super) fn in_use_until(socket: &Socket, kind: Kind, limit: Duration) -> Option<Timestamp> {
+    let last = match kind {
+        Kind::FinWait2HalfClosed => socket.last_data?,
+        Kind::CloseWaitNotClosed => socket.last_sent?.min(socket.last_ack?),
+        _ => return None,
+    };
+    Some(last + limit)
 }

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use tcptrace_common::tcp_state::TcpState;
 
 use super::{
-    judge::{kind_of, makes_progress},
+    judge::{in_use_until, kind_of},
     kind::Kind,
     limits::Limits,
     pressure::Destination,
@@ -14,8 +14,8 @@ use super::{
 use crate::{
     event::{Process, Shape, Socket, Sysctl, Sysctls},
     model::{
-        change::{ConnectionId, Dwell},
-        connection::Since,
+        change::{ConnectionId, Dwell, Owner},
+        connection::{Connection, Since},
         socket_list::{AgeSource, age_with_source},
         tracker::{Tracker, known::Known},
     },
@@ -38,8 +38,8 @@ pub(super) struct Waiting<'a> {
     pub(super) age: Dwell,
     pub(super) source: Option<AgeSource>,
     pub(super) limit: Duration,
-    /// The open half of it is in use.
-    pub(super) progresses: bool,
+    /// Until when the open half of it counts as in use.
+    in_use_until: Option<Timestamp>,
     /// Who used it last, as far as the tracker remembers.
     pub(super) user: Option<Process>,
     /// This end was listening when it began.
@@ -48,17 +48,16 @@ pub(super) struct Waiting<'a> {
 }
 
 impl Waiting<'_> {
-    /// When it passes its limit, or may be looked at again; none if it has passed it.
+    /// When it passes its limit; none if it has passed it.
     pub(super) fn due(&self) -> Option<Timestamp> {
-        let limit = self.limit;
         let age = Duration::from_nanos(self.age.ns().unwrap_or(0));
-        let left = if self.progresses { limit } else { limit.saturating_sub(age) };
-        (!left.is_zero()).then(|| self.socket.at + left)
+        let due = self.socket.at + self.limit.saturating_sub(age);
+        self.in_use_until.into_iter().chain([due]).max().filter(|due| *due > self.socket.at)
     }
 
     /// Whether it is stuck. What is only estimated to be old enough is old enough.
     pub(super) fn is_over_limit(&self) -> bool {
-        self.size() >= nanoseconds(self.limit) && !self.progresses
+        self.size() >= nanoseconds(self.limit) && self.due().is_none()
     }
 
     /// What doubling is about: the age in ns, 0 if it is unknown.
@@ -112,13 +111,21 @@ pub(super) fn waiting<'a>(
             age,
             source,
             limit,
-            progresses: makes_progress(socket, kind, limit),
-            user: connection.and_then(|connection| connection.owner.process().copied()),
-            passive: connection.is_some_and(|connection| connection.is_passive()),
+            in_use_until: in_use_until(socket, kind, limit),
+            user: connection.and_then(|connection| last_user(&connection.owner)),
+            passive: connection.is_some_and(Connection::is_passive),
             is_stranger: connection.is_none(),
         })
     };
     snapshot.sockets().iter().filter_map(wait).collect()
+}
+
+/// Who was last seen to act on the connection. To have been found with a descriptor is no act.
+fn last_user(owner: &Owner) -> Option<Process> {
+    match owner {
+        Owner::Task(process) | Owner::Opener(process) => Some(*process),
+        Owner::Fd(_) | Owner::Nobody | Owner::Unknown => None,
+    }
 }
 
 /// How long a socket has been in its state: as the tracker saw it, else the longer of what the

@@ -4,12 +4,14 @@ use std::{borrow::Cow, net::IpAddr};
 
 use bytes::BytesMut;
 use serde::{Serialize, Serializer};
+use tcptrace_common::tcp_state::TcpState;
 
 use crate::{
-    event::{Process, Sysctl, Timer, TimerKind},
+    event::{Process, ProcessDetails, Sysctl, Timer, TimerKind},
     model::{
         change::ConnectionId,
         findings::finding::{Finding, FindingOwner, Peer, Pressure, Resolved},
+        socket_list::AgeSource,
     },
     output::{
         addresses, csv,
@@ -38,7 +40,7 @@ pub(in crate::output) fn json(out: &mut BytesMut, times: &Times, finding: &Findi
             kind_of_finding: finding.kind.name(),
             age_ns: finding.age.ns(),
             age: finding.age.name(),
-            age_from: finding.age_source.map(|source| source.name()),
+            age_from: finding.age_source.map(AgeSource::name),
             limit_ns: finding.limit.map(crate::time::nanoseconds),
             owners: finding.owners.iter().map(owner).collect(),
             peer: finding.peer.as_ref().map(peer),
@@ -79,7 +81,7 @@ pub(in crate::output) fn resolved_json(out: &mut BytesMut, times: &Times, resolv
             kind_of_finding: resolved.kind.name(),
             age_ns: resolved.age.ns(),
             age: resolved.age.name(),
-            now: resolved.now.map(|state| state.name()),
+            now: resolved.now.map(TcpState::name),
             pid: resolved.process.map(|process| process.pid),
             comm: resolved.process.as_ref().map(name),
             netns: resolved.netns,
@@ -117,7 +119,7 @@ pub(in crate::output) fn csv(out: &mut BytesMut, times: &Times, finding: &Findin
             kind_of_finding: finding.kind.name(),
             age_ns: finding.age.ns(),
             age: finding.age.name(),
-            age_from: finding.age_source.map(|source| source.name()),
+            age_from: finding.age_source.map(AgeSource::name),
             limit_ns: finding.limit.map(crate::time::nanoseconds),
             owners: Some(owners).filter(|owners| !owners.is_empty()),
             peer: finding.peer.as_ref().map(people::peer),
@@ -166,7 +168,7 @@ pub(in crate::output) fn resolved_csv(out: &mut BytesMut, times: &Times, resolve
             remedy: None,
             held_by: None,
             closed_by: None,
-            now: resolved.now.map(|state| state.name()),
+            now: resolved.now.map(TcpState::name),
             netns: resolved.netns,
         },
     );
@@ -337,10 +339,10 @@ fn owner(owner: &FindingOwner) -> OwnerFields<'_> {
     OwnerFields {
         pid: owner.process.pid,
         comm: name(&owner.process),
-        cmdline: details.and_then(|details| details.command()),
+        cmdline: details.and_then(ProcessDetails::command),
         fds: &owner.fds,
         cgroup: details.and_then(|details| details.cgroup.as_deref()),
-        container: details.and_then(|details| details.container()),
+        container: details.and_then(ProcessDetails::container),
     }
 }
 
