@@ -1,5 +1,7 @@
 //! Existing sockets by `sock_diag`: the fallback where `iter/tcp` cannot run.
 
+use std::time::Duration;
+
 use anyhow::{Context as _, Result, bail};
 use bytes::Buf as _;
 use netlink_packet_core::{
@@ -45,7 +47,7 @@ fn dump(family: u8, netns: u32, found: &mut Vec<Socket>) -> Result<()> {
         SockDiagMessage::InetRequest(InetRequest {
             family,
             protocol: IPPROTO_TCP,
-            extensions: ExtensionFlags::empty(),
+            extensions: ExtensionFlags::INFO,
             states: StateFlags::all(),
             socket_id: if family == AF_INET { SocketId::new_v4() } else { SocketId::new_v6() },
         })
@@ -117,6 +119,12 @@ fn parse(mut bytes: &[u8], netns: u32, at: Timestamp) -> Option<Socket> {
         (_, TcpState::SynRecv) if inode == 0 => Shape::Request,
         _ => Shape::Full,
     };
+    let stamps = stamps(bytes);
+    let stamp = |place: usize| {
+        let stamps = stamps.filter(|_| shape == Shape::Full && state != TcpState::Listen)?;
+        // Milliseconds cut off, so that the time since is a lower bound.
+        Some(at - Duration::from_millis(stamps[place].into()))
+    };
     Some(Socket {
         at,
         skaddr: None,
@@ -129,22 +137,37 @@ fn parse(mut bytes: &[u8], netns: u32, at: Timestamp) -> Option<Socket> {
         kernel: None,
         recv_q,
         send_q,
-        timer: Some(Timer {
-            kind,
-            expires: at + std::time::Duration::from_millis(left_ms),
-            retransmits,
-        }),
-        last_ack: None,
-        last_data: None,
-        last_sent: None,
+        timer: Some(Timer { kind, expires: at + Duration::from_millis(left_ms), retransmits }),
+        last_ack: stamp(3),
+        last_data: stamp(2),
+        last_sent: stamp(0),
         waiting: None,
         cgroup: None,
     })
 }
 
+/// The milliseconds since data was sent, an ACK sent, data received and an ACK received, from the
+/// attribute with the `struct tcp_info` (`include/uapi/linux/tcp.h`).
+fn stamps(mut attributes: &[u8]) -> Option<[u32; 4]> {
+    const INET_DIAG_INFO: u16 = 2;
+    const HEADER: usize = 4;
+    const LAST_DATA_SENT: usize = 44;
+    while attributes.len() >= HEADER {
+        let length = usize::from((&attributes[..2]).get_u16_ne());
+        let kind = (&attributes[2..HEADER]).get_u16_ne();
+        let value = attributes.get(HEADER..length)?;
+        if kind == INET_DIAG_INFO {
+            let mut stamps = value.get(LAST_DATA_SENT..LAST_DATA_SENT + 16)?;
+            return Some([(); 4].map(|()| stamps.get_u32_ne()));
+        }
+        attributes = attributes.get(length.next_multiple_of(HEADER)..)?;
+    }
+    None
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{DIAG_LENGTH, parse, walk};
+    use super::{DIAG_LENGTH, parse, stamps, walk};
     use crate::{event::Shape, time::Timestamp};
 
     #[test]
@@ -157,6 +180,27 @@ mod tests {
         assert_eq!((socket.shape, socket.cookie, socket.inode), (Shape::Minisock, None, None));
         message[0] = 7;
         assert!(parse(&message, 1, Timestamp(0)).is_none(), "family 7");
+    }
+
+    #[test]
+    fn the_stamps_are_found_among_the_attributes_and_nothing_is_read_beyond_them() {
+        let mut info = vec![0; 60];
+        info[44..48].copy_from_slice(&5_u32.to_ne_bytes());
+        info[56..60].copy_from_slice(&7_u32.to_ne_bytes());
+        let attribute = |kind: u16, value: &[u8]| {
+            let length = u16::try_from(4 + value.len()).expect("short");
+            let mut bytes = [length.to_ne_bytes(), kind.to_ne_bytes()].concat();
+            bytes.extend(value);
+            bytes.resize(bytes.len().next_multiple_of(4), 0);
+            bytes
+        };
+        let attributes = [attribute(8, &[1]), attribute(2, &info)].concat();
+        assert_eq!(stamps(&attributes), Some([5, 0, 0, 7]));
+        for length in 0..attributes.len() {
+            assert_eq!(stamps(&attributes[..length]), None);
+        }
+        assert_eq!(stamps(&[0; 8]), None);
+        assert_eq!(stamps(&[1, 0, 2, 0, 9, 9]), None);
     }
 
     #[test]
