@@ -40,6 +40,9 @@ const HOLDER_INTERVAL: Duration = Duration::from_millis(100);
 /// The shortest time between two dumps.
 const DUMP_INTERVAL: Duration = Duration::from_millis(250);
 
+/// A state that has lasted for less than this when a command has ended may be on its way out.
+const SHORTEST_LIMIT: Duration = Duration::from_millis(100);
+
 /// Batches taken in one go where the ring buffer should be empty afterwards: more than it can hold.
 const MAX_BATCHES: usize = 8;
 
@@ -164,7 +167,7 @@ pub async fn run_command(
         }
         live.step();
     }
-    live.pipeline.limit_all(settle);
+    live.pipeline.limit_all(settle.max(SHORTEST_LIMIT));
     live.snapshot();
     let outcome = live.finish(Stop::Expired)?;
     command.end_rest(&live.pipeline.descendants());

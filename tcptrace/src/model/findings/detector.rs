@@ -125,9 +125,7 @@ impl Detector {
                 Change::Released(Released { at, id, dwell }) => {
                     resolved.extend(self.over(*id, *at, *dwell));
                 }
-                Change::Forgotten(id) => {
-                    _ = self.told.remove(&Subject::Connection(*id));
-                }
+                // What was forgotten the next snapshot shows, as a stranger, or as gone.
                 _ => {}
             }
         }
@@ -273,8 +271,9 @@ impl Detector {
     fn next_repetition(&self, all: &[Waiting<'_>]) -> Option<Timestamp> {
         let again = |waiting: &Waiting<'_>| {
             let told = self.told.get(&waiting.subject)?;
-            let wait = told.size.saturating_mul(2).saturating_sub(waiting.size());
-            Some(waiting.socket.at + Duration::from_nanos(wait))
+            let wait = told.size.saturating_mul(2).checked_sub(waiting.size())?;
+            // One that is that old and was not told again is not asked for any more.
+            (wait > 0).then(|| waiting.socket.at + Duration::from_nanos(wait))
         };
         all.iter().filter_map(again).min()
     }

@@ -57,7 +57,8 @@ impl Waiting<'_> {
 
     /// Whether it is stuck. What is only estimated to be old enough is old enough.
     pub(super) fn is_over_limit(&self) -> bool {
-        self.size() >= nanoseconds(self.limit) && self.due().is_none()
+        let old_enough = self.age.ns().is_some_and(|age| age >= nanoseconds(self.limit));
+        old_enough && self.due().is_none()
     }
 
     /// What doubling is about: the age in ns, 0 if it is unknown.
