@@ -2,6 +2,7 @@
 
 mod budget;
 mod command;
+mod looking;
 mod stdout;
 mod stop;
 
@@ -18,8 +19,8 @@ pub use stop::Stop;
 use stop::StopSignals;
 
 use crate::{
-    event::{Event, Socket, Transition},
-    kernel::{Dump, KernelSource, clock, processes, sysctls},
+    event::{Event, Transition},
+    kernel::{KernelSource, clock},
     model::{change::Change, summary::Summary},
     pipeline::Pipeline,
     time::{ClockSample, Timestamp},
@@ -208,28 +209,6 @@ impl<'a> Live<'a> {
         Ok(Outcome { summary, stop, incomplete: self.incomplete })
     }
 
-    /// Existing sockets and their owners, merged with what has happened since attaching.
-    /// For findings also what else they need, which makes the snapshot complete.
-    fn snapshot(&mut self) {
-        let begun = Instant::now();
-        self.dump(None);
-        self.look_for_holders();
-        if self.pipeline.takes_snapshots() {
-            for sysctls in sysctls::of(&self.pipeline.wanted_sysctls()) {
-                self.pipeline.feed(&Event::Sysctls(sysctls));
-            }
-            for holder in self.pipeline.wanted_processes() {
-                if let Some(details) = processes::details(&holder) {
-                    self.pipeline.feed(&Event::Process(details));
-                }
-            }
-            self.pipeline.feed(&Event::SnapshotEnd(clock::now()));
-        }
-        log::debug!("a snapshot took {:?}", begun.elapsed());
-        self.snapshots.spend(begun);
-        self.looks.spend(begun);
-    }
-
     /// One turn of the loop: what is in the ring buffer, then, if that was all, what time brings.
     fn turn(&mut self) -> Result<Option<Stop>> {
         self.step();
@@ -281,65 +260,6 @@ impl<'a> Live<'a> {
         }
         self.batch = batch;
         self.batch.clear();
-    }
-
-    fn look_for_holders(&mut self) {
-        let begun = Instant::now();
-        match self.source.holders() {
-            Ok(holders) => {
-                if self.pipeline.takes_snapshots() {
-                    self.merge(holders.over);
-                }
-                for holder in holders.descriptors {
-                    self.pipeline.feed(&Event::Holder(holder));
-                }
-            }
-            Err(error) => {
-                self.incomplete = true;
-                log::warn!("owners cannot be looked up: {error:#}");
-            }
-        }
-        self.holders.spend(begun);
-    }
-
-    fn dump_if_wanted(&mut self, now: Timestamp) {
-        if !self.dumps.is_ready() {
-            return;
-        }
-        match self.pipeline.wanted_dump(now) {
-            Some(netns) if netns.is_empty() => {}
-            wanted => self.dump(wanted.as_deref()),
-        }
-    }
-
-    /// Dumps sockets and feeds them among the events of the same time.
-    fn dump(&mut self, netns: Option<&[u32]>) {
-        let begun = Instant::now();
-        let Dump { sockets, end, failed } = self.source.dump(netns);
-        if let Some((inode, problem)) = failed.first() {
-            self.incomplete |= netns.is_none();
-            let level = if netns.is_none() { log::Level::Warn } else { log::Level::Debug };
-            log::log!(
-                level,
-                "existing sockets of {} network namespaces are not known (first: {inode}, {problem})",
-                failed.len()
-            );
-        }
-        self.merge(sockets);
-        if let Some(end) = end {
-            self.pipeline.feed(&Event::DumpEnd(end));
-            self.format();
-        }
-        self.dumps.spend(begun);
-    }
-
-    /// Feeds sockets that were looked at among the events of the same time.
-    fn merge(&mut self, sockets: Vec<Socket>) {
-        self.drain_some();
-        self.batch.extend(sockets.into_iter().map(Event::Socket));
-        // Stable, so that events of one socket stay in their order.
-        self.batch.sort_by_key(time_of);
-        self.feed_batch();
     }
 
     fn sample_clock(&mut self) {

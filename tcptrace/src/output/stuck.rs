@@ -3,7 +3,7 @@
 use bytes::BytesMut;
 
 use super::{
-    fields::stuck as fields,
+    fields::{stuck as fields, stuck_csv as columns},
     style::{Format, Style},
     table::stuck as table,
     times::Times,
@@ -46,7 +46,7 @@ impl Findings {
     /// Writes what precedes the first finding: the names of the columns, if the format has any.
     pub fn header(&self, out: &mut BytesMut) {
         if matches!(self.style.format, Format::Csv | Format::BccCsv) {
-            fields::csv_header(out);
+            columns::header(out);
         }
     }
 
@@ -58,7 +58,7 @@ impl Findings {
                 table::group(out, &self.style, &mut self.times, self.each, group);
             }
             Format::Csv | Format::BccCsv => {
-                group.news.iter().for_each(|finding| fields::csv(out, &self.times, finding));
+                group.news.iter().for_each(|finding| columns::finding(out, &self.times, finding));
             }
             Format::Json => {
                 group.news.iter().for_each(|finding| fields::json(out, &self.times, finding));
@@ -76,7 +76,7 @@ impl Findings {
                 }
                 self.resolved.push(resolved.clone());
             }
-            Format::Csv | Format::BccCsv => fields::resolved_csv(out, &self.times, resolved),
+            Format::Csv | Format::BccCsv => columns::resolved(out, &self.times, resolved),
             Format::Json => fields::resolved_json(out, &self.times, resolved),
         }
     }

@@ -3,4 +3,5 @@
 pub(super) mod connections;
 pub(super) mod sockets;
 pub(super) mod stuck;
+pub(super) mod stuck_csv;
 pub(super) mod transitions;
