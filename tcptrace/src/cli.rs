@@ -39,24 +39,31 @@ Examples:
   tcptrace list --state close-wait  who holds sockets that nobody closes
   tcptrace stuck --once             what is stuck now, who holds it, and what helps
   tcptrace explain FIN_WAIT2        what this state means, and what to do
+  tcptrace check -- ./test.sh       run it, fail if it leaves stuck connections
   tcptrace doctor                   what this machine lacks for tracing
 
-Exit status: 0 done, 1 stuck found something, 2 wrong usage, 3 could not run or the answer would not be complete.
+Exit status: 0 done, 1 stuck or check found something, 2 wrong usage,
+3 could not run or the answer would not be complete.
 If NO_COLOR is set in the environment, there are no colours unless --color asks for them.";
 
 const STUCK_HELP: &str = "\
-Without --once it goes on: a finding is told when a connection passes the limit of its state, again
-each time that it has become twice as old, and when it is over.
+Without --once it goes on: a finding is told when a connection passes the
+limit of its state, again each time that it has become twice as old, and when
+it is over.
 
-Limits, and why: SYN_SENT and SYN_RECV 10s (several SYNs without an answer); CLOSE_WAIT, FIN_WAIT2
-and CLOSE 60s (a program that will close has closed by then; an orphan in FIN_WAIT2 is gone);
-FIN_WAIT1, CLOSING and LAST_ACK 110s (the kernel gives an orphan up after 107 s). TIME_WAIT has no
-limit: it counts when it uses up the local ports for one destination (75 % of them, or 25 % if they
-will run out).
+Limits, and why:
+  SYN_SENT, SYN_RECV               10s   several SYNs without an answer
+  CLOSE_WAIT, FIN_WAIT2, CLOSE     60s   a program that will close has by then
+  FIN_WAIT1, CLOSING, LAST_ACK    110s   the kernel gives orphans up after 107 s
+  TIME_WAIT                        -     it counts by the local ports it uses up
+                                         for one destination: 75 %, or 25 % if
+                                         they run out at the present rate
 
-Kinds: close_wait_not_closed, close_wait_not_accepted, fin_wait2_half_closed, fin_wait2_orphan,
-fin_wait1_unacked, fin_wait1_zero_window, last_ack_unacked, closing_unacked, syn_sent_unanswered,
-syn_recv_unacked, closed_fd_leaked, time_wait_pressure.
+Kinds:
+  close_wait_not_closed  close_wait_not_accepted  fin_wait2_half_closed
+  fin_wait2_orphan       fin_wait1_unacked        fin_wait1_zero_window
+  last_ack_unacked       closing_unacked          syn_sent_unanswered
+  syn_recv_unacked       closed_fd_leaked         time_wait_pressure
 
 Examples:
   tcptrace stuck --once                           what is stuck now
@@ -64,23 +71,25 @@ Examples:
   tcptrace stuck --limit CLOSE_WAIT=5m,FIN_WAIT2=2m --min-count 10
   tcptrace stuck -p 812 --json --duration 1h      for a script or a dashboard
 
-Exit status: 0 nothing found (or ended by SIGINT or SIGTERM), 1 something found, 2 wrong usage,
-3 could not run, or not everything could be looked at.";
+Exit status: 0 nothing found, or ended by SIGINT or SIGTERM; 1 something found;
+2 wrong usage; 3 could not run, or not everything could be looked at.";
 
 const CHECK_HELP: &str = "\
-Counted are connections that the command, or a process that it began, opened, accepted or holds: those
-that pass a limit while it runs (see `tcptrace stuck --help`), and those that after it has ended, and
---settle has passed, are still in a state that should end, and have been for that long. The report
-follows what the command prints. What it leaves running is ended after that.
+What counts are connections that the command, or a process that it began,
+opened, accepted or holds: those that pass a limit while it runs (see
+`tcptrace stuck --help`), and those that --settle after its end are still in a
+state that should end, and have been for that long. The report follows what
+the command prints. What it leaves running is ended after that.
 
 Examples:
   tcptrace check -- ./test.sh
   tcptrace check --settle 5s --for 10s -- cargo test
   tcptrace check --json -- ./server-test > findings.json
 
-Exit status: that of the command, if it failed (128 and the signal's number, if one ended it); else 0
-nothing found, 1 something found, 2 wrong usage, 3 the command could not be started, or not everything
-could be looked at. Signals are passed on to the command.";
+Exit status: that of the command, if it failed (128 and the signal's number, if
+one ended it); else 0 nothing found; 1 something found; 2 wrong usage; 3 the
+command could not be started, or not everything could be looked at.
+Signals are passed on to the command.";
 
 /// What to do.
 #[derive(Clone, Debug, Subcommand)]

@@ -145,6 +145,8 @@ pub(super) fn without_bcc(arg: Arg) -> Arg {
         }
         "csv" => arg.help("The same as --format csv"),
         "wide" => arg.help("More columns (table)"),
+        "time" => arg.help("Begin lines with the time of the event, HH:MM:SS (table)"),
+        "timestamp" => arg.help("Begin lines with the seconds since the start (table)"),
         _ => arg,
     }
 }

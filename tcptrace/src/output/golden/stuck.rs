@@ -1,7 +1,7 @@
 use bytes::BytesMut;
 use insta::assert_snapshot;
 
-use super::{Format, Style, color, samples::stuck as samples, text, times, with_times};
+use super::{Format, Style, color, samples::stuck as samples, text, times, wide, with_times};
 use crate::{
     event::Comm,
     model::{
@@ -57,6 +57,13 @@ fn json_of_every_kind() {
 #[test]
 fn csv_of_every_kind() {
     assert_snapshot!(printed(Style::new(Format::Csv), &groups()));
+}
+
+#[test]
+fn the_wide_table_has_namespace_and_timer() {
+    let orphan = samples::finding(samples::case(Kind::FinWait2Orphan));
+    let group = Group { first: false, ..samples::group(vec![orphan]) };
+    assert_snapshot!(printed(wide(Style::new(Format::Table)), &[group]));
 }
 
 #[test]

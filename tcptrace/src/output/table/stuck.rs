@@ -8,6 +8,7 @@ use textwrap::{Options, WordSplitter};
 
 use super::color;
 use crate::{
+    event::TimerKind,
     model::{
         change::Dwell,
         findings::{
@@ -52,7 +53,7 @@ pub(in crate::output) fn group(
     let shown = if each { group.news.len() } else { EXAMPLES.min(group.news.len()) };
     if oldest.kind != Kind::TimeWaitPressure {
         for finding in &group.news[..shown] {
-            example(out, finding);
+            example(out, style, finding);
         }
         match group.news.len() - shown {
             0 => {}
@@ -132,7 +133,7 @@ fn ports(pressure: &Pressure) -> String {
 }
 
 /// One connection: its age, its ends, what waits in it; below that the other end.
-fn example(out: &mut BytesMut, finding: &Finding) {
+fn example(out: &mut BytesMut, style: &Style, finding: &Finding) {
     let mut text = format!("{:>8} ", Known(finding.age).to_string());
     match finding.owners.as_slice() {
         [owner] if finding.held_by == HeldBy::Processes => text.push_str(&people::fds(owner)),
@@ -151,6 +152,13 @@ fn example(out: &mut BytesMut, finding: &Finding) {
     }
     if let Some(left) = finding.expires.map(|expires| expires.since(finding.at).unwrap_or(0)) {
         _ = write!(text, ", expires in {}", Nanoseconds(left));
+    }
+    if style.wide {
+        _ = write!(text, ", netns {}", finding.netns);
+        if let Some(timer) = finding.timer.filter(|timer| timer.kind != TimerKind::Off) {
+            let left = Nanoseconds(timer.expires.since(finding.at).unwrap_or(0));
+            _ = write!(text, ", timer {} in {left} ({})", timer.kind.name(), timer.retransmits);
+        }
     }
     line(out, "  ", &text);
     if let Some(peer) = &finding.peer {
