@@ -156,7 +156,9 @@ layout! {
     /// Expiry of a half-open request, jiffies.
     req_expires = "request_sock" "rsk_timer.expires" false;
     /// SYN-ACKs sent again for a half-open request.
-    req_retrans = "request_sock" "num_timeout" false;
+    req_retrans = "request_sock" "num_retrans" false;
+    /// When the first SYN-ACK of a half-open request was sent, us of the monotonic clock.
+    req_synack = "tcp_request_sock" "snt_synack" false;
     /// Thread id of a task.
     task_pid = "task_struct" "pid" false;
     /// Thread group id of a task.

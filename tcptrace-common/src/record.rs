@@ -232,8 +232,8 @@ pub struct SocketRecord {
     /// Since when the socket has waited; 0 unknown. SYN_SENT: when the SYN was sent, FIN_WAIT1, CLOSING
     /// and LAST_ACK: when the oldest segment was first sent again ([`FLAG_USEC`]: in us, else in ms;
     /// low 32 bits of the monotonic clock), with [`TIMER_PROBE`]: when the peer's window closed
-    /// (low 32 bits of jiffies). CLOSE: last packet or timer (us of the monotonic clock). Minisock:
-    /// last segment with a timestamp (s of the monotonic clock).
+    /// (low 32 bits of jiffies). CLOSE: last packet or timer, request: first SYN-ACK (us of the
+    /// monotonic clock). Minisock: last segment with a timestamp (s of the monotonic clock).
     pub waiting: u64,
 }
 

@@ -133,6 +133,7 @@ pub(crate) fn describe(sk: *const u8, cookie: u64) -> SocketRecord {
         record.timer = TIMER_RETRANSMIT;
         record.expires = probe(sk, offset!(req_expires));
         record.retransmits = probe(sk, offset!(req_retrans));
+        record.waiting = probe(sk, offset!(req_synack));
     } else {
         describe_full(sk, &mut record);
     }

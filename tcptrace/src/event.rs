@@ -235,8 +235,8 @@ pub struct Socket {
     pub last_sent: Option<Timestamp>,
     /// Since when it waits, as its own stamps tell it. SYN_SENT: since it sent its SYN. FIN_WAIT1,
     /// CLOSING, LAST_ACK: since the oldest segment was first sent again, or since the peer's window
-    /// closed. CLOSE: since its last packet or timer. Half-open: since its SYN. Minisock: since the last
-    /// segment of its peer.
+    /// closed. CLOSE: since its last packet or timer. Half-open: since its first SYN-ACK. Minisock:
+    /// since the last segment of its peer.
     pub waiting: Option<Timestamp>,
     /// Id of the cgroup in which the socket was created.
     pub cgroup: Option<u64>,

@@ -61,14 +61,11 @@ fn waiting(record: &SocketRecord, at: Timestamp, jiffy_ns: u64) -> Option<Timest
         let passed = ((record.mono_ns / unit_ns) as u32).wrapping_sub(record.waiting as u32);
         u64::from(passed).saturating_mul(unit_ns)
     };
-    if record.shape == SHAPE_REQUEST {
-        return syn_came(record, at, jiffy_ns);
-    }
     let stamped = known(record.waiting)?;
     let passed_ns = if record.shape == SHAPE_MINISOCK {
         // Of the second in which the stamp was taken nobody knows how much had passed.
         record.mono_ns.checked_sub(stamped.checked_add(1)?.checked_mul(1_000_000_000)?)?
-    } else if record.state == TcpState::Close.number() {
+    } else if record.shape == SHAPE_REQUEST || record.state == TcpState::Close.number() {
         record.mono_ns.checked_sub(stamped.checked_mul(1_000)?)?
     } else if record.timer == TIMER_PROBE {
         return stamp(u32::try_from(stamped).ok()?, record, jiffy_ns);
@@ -78,16 +75,6 @@ fn waiting(record: &SocketRecord, at: Timestamp, jiffy_ns: u64) -> Option<Timest
         wrapping(1_000_000)
     };
     Some(at - Duration::from_nanos(passed_ns))
-}
-
-/// When the SYN of a half-open request came: its SYN-ACKs were sent again after 1, 2, 4, … s
-/// (`reqsk_timer_handler` and `TCP_TIMEOUT_INIT`, 5.10 to 7.2), and the next is due when the timer says.
-fn syn_came(record: &SocketRecord, at: Timestamp, jiffy_ns: u64) -> Option<Timestamp> {
-    const LONGEST: u64 = 120;
-    let seconds = |timeouts: u32| 1_u64.checked_shl(timeouts).unwrap_or(LONGEST).min(LONGEST);
-    let waited = (0..=u32::from(record.retransmits)).map(seconds).sum();
-    let expires = timer(record, at, jiffy_ns)?.expires;
-    Some((expires - Duration::from_secs(waited)).min(at))
 }
 
 fn timer(record: &SocketRecord, at: Timestamp, jiffy_ns: u64) -> Option<Timer> {
@@ -188,18 +175,18 @@ mod tests {
     }
 
     #[test]
-    fn a_half_open_request_is_as_old_as_its_retransmissions_and_what_has_passed_of_the_next() {
-        let request = |retransmits, left_s: u64| SocketRecord {
+    fn a_half_open_request_is_as_old_as_its_first_syn_ack_whatever_its_timer_says() {
+        let request = SocketRecord {
             shape: SHAPE_REQUEST,
             timer: TIMER_RETRANSMIT,
-            retransmits,
-            expires: 500_000 + left_s * 250,
+            retransmits: 5,
+            expires: 500_000 + 250,
+            waiting: 892_000_000,
             ..record(3)
         };
-        assert_eq!(waited(request(0, 1)), Some(0));
-        assert_eq!(waited(request(1, 1)), Some(2_000));
-        assert_eq!(waited(request(3, 0)), Some(15_000));
-        assert!(waited(request(200, 0)).is_some());
+        assert_eq!(waited(request), Some(8_000));
+        assert_eq!(waited(SocketRecord { waiting: 0, ..request }), None);
+        assert_eq!(waited(SocketRecord { waiting: 900_000_001, ..request }), None);
     }
 
     #[test]
