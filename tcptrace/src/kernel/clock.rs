@@ -1,5 +1,7 @@
 //! The kernel's clocks.
 
+use std::time::Duration;
+
 use rustix::time::{ClockId, Timespec, clock_getres, clock_gettime};
 
 use crate::time::{ClockSample, Timestamp};
@@ -16,6 +18,11 @@ pub fn sample() -> ClockSample {
     let wall_ns = nanoseconds(clock_gettime(ClockId::Realtime));
     let after = now();
     ClockSample { boot: Timestamp(before.0.midpoint(after.0)), wall_ns }
+}
+
+/// Processor time that all threads of this process have used, those that have ended too.
+pub fn processor_time() -> Duration {
+    Duration::try_from(clock_gettime(ClockId::ProcessCPUTime)).unwrap_or_default()
 }
 
 /// Nanoseconds in a jiffy: the resolution of the coarse clock (`KTIME_LOW_RES`, 5.10 to 7.2).

@@ -2,7 +2,12 @@
 
 use std::time::{Duration, Instant};
 
+use crate::kernel::clock;
+
 /// Keeps work whose cost is not known beforehand to a share of the time.
+///
+/// The cost is processor time. That which passes while others have the processor costs nobody
+/// anything, and on a busy machine, where looking matters most, it is several times as much.
 pub(super) struct Budget {
     interval: Duration,
     share: u32,
@@ -18,8 +23,9 @@ impl Budget {
         Instant::now() >= self.ready_at
     }
 
-    /// Notes that the work was done, from `begun` until now.
-    pub(super) fn spend(&mut self, begun: Instant) {
-        self.ready_at = Instant::now() + self.interval.max(begun.elapsed() * self.share);
+    /// Notes that the work was done which began when this process had used `begun` of processor time.
+    pub(super) fn spend(&mut self, begun: Duration) {
+        let cost = clock::processor_time().saturating_sub(begun);
+        self.ready_at = Instant::now() + self.interval.max(cost * self.share);
     }
 }

@@ -1,7 +1,5 @@
 //! Looking around: dumps, holders, and snapshots that have all that findings need.
 
-use std::time::Instant;
-
 use super::{Live, time_of};
 use crate::{
     event::{Event, Socket},
@@ -13,7 +11,7 @@ impl Live<'_> {
     /// Existing sockets and their owners, merged with what has happened since attaching.
     /// For findings also what else they need, which makes the snapshot complete.
     pub(super) fn snapshot(&mut self) {
-        let begun = Instant::now();
+        let begun = clock::processor_time();
         self.dump(None);
         self.look_for_holders();
         if self.pipeline.takes_snapshots() {
@@ -27,13 +25,13 @@ impl Live<'_> {
             }
             self.pipeline.feed(&Event::SnapshotEnd(clock::now()));
         }
-        log::debug!("a snapshot took {:?}", begun.elapsed());
+        log::debug!("a snapshot cost {:?}", clock::processor_time().saturating_sub(begun));
         self.snapshots.spend(begun);
         self.looks.spend(begun);
     }
 
     pub(super) fn look_for_holders(&mut self) {
-        let begun = Instant::now();
+        let begun = clock::processor_time();
         match self.source.holders() {
             Ok(holders) => {
                 if self.pipeline.takes_snapshots() {
@@ -63,7 +61,7 @@ impl Live<'_> {
 
     /// Dumps sockets and feeds them among the events of the same time.
     fn dump(&mut self, netns: Option<&[u32]>) {
-        let begun = Instant::now();
+        let begun = clock::processor_time();
         let Dump { sockets, end, failed } = self.source.dump(netns);
         if let Some((inode, problem)) = failed.first() {
             self.incomplete |= netns.is_none();
