@@ -143,8 +143,8 @@ fn age_of(
     let own = orphan_age(socket, sysctls.map(AsRef::as_ref)).or_else(|| age_with_source(socket));
     match own {
         Some((age, source)) if age.ns() >= tracked.ns() => (age, Some(source)),
-        // It was longer when the tracker first saw it.
-        Some((_, source)) => (tracked, Some(source)),
+        // It was longer when the tracker first saw it, which went by the socket's stamps alone.
+        Some((_, source)) => (tracked, Some(age_with_source(socket).map_or(source, |own| own.1))),
         None => (tracked, tracked.ns().map(|_| AgeSource::FirstSeen)),
     }
 }
