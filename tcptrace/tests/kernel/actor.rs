@@ -10,8 +10,8 @@ use std::{
     env,
     fs::File,
     io::{self, BufRead as _, BufReader, Read as _, Write as _},
-    net::{Shutdown, SocketAddr},
-    os::fd::OwnedFd,
+    net::{Ipv4Addr, Shutdown, SocketAddr},
+    os::fd::{AsRawFd, OwnedFd},
     thread,
     time::{Duration, Instant},
 };
@@ -23,7 +23,7 @@ use rustix::{
 };
 use socket2::{Domain, Protocol, Socket, Type};
 
-use crate::{churn, state_name, sys};
+use crate::{churn, state_name, stuck::pile, sys};
 
 /// Set in an actor: its name.
 pub(crate) const NAME: &str = "TCPTRACE_TEST_ACTOR";
@@ -39,7 +39,7 @@ pub(crate) fn main(name: &str) -> Result<()> {
     let file = File::open(&netns).with_context(|| format!("cannot open {netns}"))?;
     sys::enter_netns(&file).with_context(|| format!("cannot enter {netns}"))?;
     drop(file);
-    sys::set_comm(name.as_bytes())?;
+    sys::set_comm(&unescape(name)?)?;
     let mut actor = Actor::default();
     let mut line = String::new();
     // After a fork the child goes on in this loop: the standard input holds nothing read ahead,
@@ -64,6 +64,8 @@ pub(crate) fn main(name: &str) -> Result<()> {
 struct Actor {
     sockets: HashMap<String, Socket>,
     children: HashMap<String, Child>,
+    /// Sockets that are only to be held.
+    pile: Vec<Socket>,
 }
 
 /// The pipes to a forked child, which is driven through its parent.
@@ -89,8 +91,18 @@ impl Actor {
                 return Ok(Some(answer.trim_end().to_owned()));
             }
             ("rename", [name]) => sys::set_comm(&unescape(name)?)?,
-            ("churn", [count]) => churn::act(count.parse()?)?,
-            (_, [name, options @ ..]) => return self.act(verb, name, options).map(Some),
+            ("churn", [count, servers, first]) => {
+                churn::act(count.parse()?, servers.parse()?, first)?;
+            }
+            ("pile", [count, address]) => {
+                self.pile.extend(pile::act(count.parse()?, address.parse()?)?);
+            }
+            (_, [name, options @ ..]) => {
+                let answer = self.act(verb, name, options)?;
+                let descriptor = self.sockets.get(*name).map(AsRawFd::as_raw_fd);
+                let descriptor = descriptor.map_or(String::new(), |fd| format!(" fd={fd}"));
+                return Ok(Some(answer + &descriptor));
+            }
             (_, []) => bail!("{verb} wants a socket"),
         }
         Ok(Some("ok".to_owned()))
@@ -104,7 +116,8 @@ impl Actor {
                 if socket.local_addr()?.as_socket().is_none_or(|bound| bound.port() == 0) {
                     socket.bind(&address.into())?;
                 }
-                socket.listen(8)?;
+                let backlog = options.iter().find_map(|option| option.strip_prefix("backlog="));
+                socket.listen(backlog.map_or(Ok(8), str::parse)?)?;
             }
             ("bind", [address, options @ ..]) => {
                 let address: SocketAddr = address.parse()?;
@@ -114,6 +127,9 @@ impl Actor {
                 let address: SocketAddr = address.parse()?;
                 let socket = self.open(name, address, options)?;
                 let result = if verb == "start" {
+                    if options.contains(&"deferred") {
+                        sys::set_tcp_option(socket, libc::TCP_FASTOPEN_CONNECT, 1)?;
+                    }
                     socket.set_nonblocking(true)?;
                     let result = socket.connect(&address.into());
                     socket.set_nonblocking(false)?;
@@ -152,6 +168,20 @@ impl Actor {
             }
             ("shutdown", []) => self.socket(name)?.shutdown(Shutdown::Write)?,
             ("linger", []) => self.socket(name)?.set_linger(Some(Duration::ZERO))?,
+            ("linger2", [seconds]) => {
+                sys::set_tcp_option(self.socket(name)?, libc::TCP_LINGER2, seconds.parse()?)?;
+            }
+            ("keepalive", []) => self.socket(name)?.set_keepalive(true)?,
+            ("rcvbuf", [bytes]) => self.socket(name)?.set_recv_buffer_size(bytes.parse()?)?,
+            ("fill", []) => fill(self.socket(name)?)?,
+            ("drain", []) => _ = io::copy(&mut self.socket(name)?, &mut io::sink())?,
+            ("open", []) => {
+                self.open(name, SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)), &[])?;
+            }
+            ("dup", [other]) => {
+                let copy = self.socket(other)?.try_clone()?;
+                self.sockets.insert(name.to_owned(), copy);
+            }
             ("disconnect", []) => connect_unspec(self.socket(name)?)?,
             ("close", []) => {
                 drop(self.sockets.remove(name).with_context(|| format!("no socket {name}"))?);
@@ -214,6 +244,20 @@ impl Actor {
             }
         }
     }
+}
+
+/// Sends until neither our buffer nor the peer's has room.
+fn fill(mut socket: &Socket) -> Result<()> {
+    let data = [b'x'; 65_536];
+    socket.set_nonblocking(true)?;
+    let end = loop {
+        if let Err(error) = socket.write(&data) {
+            break error;
+        }
+    };
+    socket.set_nonblocking(false)?;
+    ensure!(end.kind() == io::ErrorKind::WouldBlock, "{end}");
+    Ok(())
 }
 
 /// `err`, the name of the error number, and the whole story.

@@ -1,8 +1,10 @@
 //! The actors as the test sees them: started, told what to do, and ended by pid.
 
 use std::{
+    ffi::OsString,
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::SocketAddr,
+    os::unix::ffi::OsStringExt as _,
     process::{Child, ChildStdin, Command, Stdio},
     sync::{
         Arc, Mutex, PoisonError,
@@ -35,6 +37,8 @@ impl Actor {
     pub(crate) fn spawn(name: &str, netns: &Namespace) -> Result<Self> {
         // Not the path of the executable: the file may have been replaced by a build since.
         let mut child = Command::new("/proc/self/exe")
+            // The actor asks for no arguments, but they are what its command line shows.
+            .args([OsString::from_vec(actor::unescape(name)?), "on stage".into()])
             .env(actor::NAME, name)
             .env(actor::NETNS, netns.path())
             .stdin(Stdio::piped())
@@ -126,6 +130,7 @@ pub(crate) struct Answer {
     pub(crate) local: Option<SocketAddr>,
     pub(crate) remote: Option<SocketAddr>,
     pub(crate) pid: Option<u32>,
+    pub(crate) fd: Option<u64>,
 }
 
 impl Answer {
@@ -152,6 +157,7 @@ impl Answer {
                 Some(("local", address)) => answer.local = address.parse().ok(),
                 Some(("remote", address)) => answer.remote = address.parse().ok(),
                 Some(("pid", pid)) => answer.pid = pid.parse().ok(),
+                Some(("fd", fd)) => answer.fd = fd.parse().ok(),
                 _ => {}
             }
         }

@@ -20,13 +20,15 @@ const SERVERS: u8 = 4;
 /// How long the tracer may take for what the actor did, in an unoptimised build on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// What the actor does: both ends of each connection, one after the other. The passive end waits
+/// What the actor does: both ends of each connection, one after the other. The other end waits
 /// for the end of the data, so that each connection takes the same way through its states.
 ///
+/// Of each connection the end that is named first closes first.
+///
 /// On a busy machine the tracer goes first: whether it gets the processor is not what is tested.
-pub(crate) fn act(count: usize) -> Result<()> {
+pub(crate) fn act(count: usize, servers: u8, first: &str) -> Result<()> {
     nice(10)?;
-    let listeners = (1..=SERVERS)
+    let listeners = (1..=servers)
         .map(|server| TcpListener::bind((Ipv4Addr::new(127, 0, 0, server), 80)))
         .collect::<Result<Vec<_>, _>>()?;
     let addresses: Vec<SocketAddr> =
@@ -34,9 +36,13 @@ pub(crate) fn act(count: usize) -> Result<()> {
     for number in 0..count {
         let server = number % listeners.len();
         let client = TcpStream::connect(addresses[server])?;
-        let (mut accepted, _) = listeners[server].accept()?;
-        drop(client);
-        ensure!(accepted.read(&mut [0])? == 0, "nothing was sent");
+        let (accepted, _) = listeners[server].accept()?;
+        let (closing, mut reading) = match first {
+            "client" => (client, accepted),
+            _ => (accepted, client),
+        };
+        drop(closing);
+        ensure!(reading.read(&mut [0])? == 0, "nothing was sent");
     }
     Ok(())
 }
@@ -64,7 +70,7 @@ pub(crate) fn run() -> Result<()> {
     let tracer = tracer::shared()?;
     let netns = Namespace::new()?;
     let actor = Actor::spawn("churn", &netns)?;
-    actor.tell(&format!("churn {CONNECTIONS}"), PATIENCE)?.done()?;
+    actor.tell(&format!("churn {CONNECTIONS} {SERVERS} client"), PATIENCE)?.done()?;
     let wanted = CONNECTIONS * (ACTIVE.len() + PASSIVE.len());
     let enough = tracer.wait(PATIENCE, |lines| lines.count(netns.inode()) >= wanted)?;
     tracer.fence(&netns)?;

@@ -52,17 +52,17 @@ const STEPS: &str = "
 
 /// What both tools say of one socket.
 #[derive(Debug, PartialEq)]
-struct Row {
-    state: String,
+pub(crate) struct Row {
+    pub(crate) state: String,
     inode: Option<u64>,
     /// Process and descriptor of each holder.
     owners: BTreeSet<(u64, u64)>,
-    recv_q: u64,
-    send_q: u64,
+    pub(crate) recv_q: u64,
+    pub(crate) send_q: u64,
 }
 
 /// Local and remote address and port; a listener has no remote end.
-type Ends = ((IpAddr, u16), Option<(IpAddr, u16)>);
+pub(crate) type Ends = ((IpAddr, u16), Option<(IpAddr, u16)>);
 
 pub(crate) fn run() -> Result<()> {
     let mut stage = Stage::new()?;
@@ -154,7 +154,7 @@ fn parse_list(text: &str, netns: u64) -> Result<BTreeMap<Ends, Row>> {
     Ok(rows)
 }
 
-fn parse_ss(text: &str) -> Result<BTreeMap<Ends, Row>> {
+pub(crate) fn parse_ss(text: &str) -> Result<BTreeMap<Ends, Row>> {
     let mut rows = BTreeMap::new();
     for line in text.lines() {
         let parse = || -> Result<(Ends, Row)> {
@@ -177,7 +177,8 @@ fn parse_ss(text: &str) -> Result<BTreeMap<Ends, Row>> {
                 inode: inode.filter(|inode| *inode != 0),
                 owners,
                 recv_q: recv_q.parse()?,
-                send_q: send_q.parse()?,
+                // It is below 0 where the SYN waits for the first write.
+                send_q: u64::try_from(send_q.parse::<i64>()?).unwrap_or_default(),
             };
             Ok(((local, parse_end(remote)?), row))
         };

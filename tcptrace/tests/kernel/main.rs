@@ -22,6 +22,7 @@ mod scenarios;
 mod script;
 mod self_check;
 mod stage;
+mod stuck;
 mod surroundings;
 mod sys;
 mod tracer;
@@ -42,16 +43,17 @@ fn main() -> ExitCode {
     let mut trials = Vec::new();
     // The slowest come first, so that the others run beside them.
     trials.extend(scenarios::trials());
+    trials.extend(stuck::trials());
     trials.push(Trial::test(
         "churn: every transition of 40,000 connections",
-        needing_root(churn::run),
+        needing_root(|| stuck::among_many(churn::run)),
     ));
     trials.push(Trial::test("list: agrees with ss in two namespaces", needing_root(list::run)));
     trials.extend(explain::trials());
     trials.extend(surroundings::trials());
     trials.extend(self_check::trials());
     let conclusion = libtest_mimic::run(&arguments, trials);
-    let stopped = tracer::stop_shared();
+    let stopped = tracer::stop_shared().and(stuck::stop_shared());
     if conclusion.has_failed() {
         // The scenarios that failed have said why; how the tracer ended may explain them.
         report(stopped);

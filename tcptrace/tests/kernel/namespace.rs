@@ -34,8 +34,31 @@ pub(crate) fn is_ours(inode: u64) -> bool {
     OURS.read().unwrap_or_else(PoisonError::into_inner).contains(&inode)
 }
 
+/// How many network namespaces the processes of this host live in, and how many TCP sockets are there.
+pub(crate) fn crowd() -> (u32, u32) {
+    let mut namespaces = BTreeSet::new();
+    let mut sockets = 0;
+    for process in fs::read_dir("/proc").into_iter().flatten().flatten() {
+        let inode = fs::metadata(process.path().join("ns/net")).map(|metadata| metadata.ino());
+        if inode.is_ok_and(|inode| namespaces.insert(inode)) {
+            let text = fs::read_to_string(process.path().join("net/sockstat")).unwrap_or_default();
+            let words: Vec<&str> = text.split_whitespace().collect();
+            let counts = words.windows(2).filter(|pair| matches!(pair[0], "inuse" | "tw"));
+            sockets += counts.filter_map(|pair| pair[1].parse::<u32>().ok()).sum::<u32>();
+        }
+    }
+    (u32::try_from(namespaces.len()).unwrap_or(u32::MAX), sockets)
+}
+
 impl Namespace {
     pub(crate) fn new() -> Result<Self> {
+        let netns = Self::unwatched()?;
+        OURS.write().unwrap_or_else(PoisonError::into_inner).insert(netns.inode);
+        Ok(netns)
+    }
+
+    /// One whose connections are so many that the shared tracer must not keep their lines.
+    pub(crate) fn unwatched() -> Result<Self> {
         // The namespace is the thread's, so that a short-lived thread leaves all others where they
         // are.
         let make = || -> Result<File> {
@@ -44,7 +67,6 @@ impl Namespace {
         };
         let file = joined(thread::Builder::new().spawn(make)?)?;
         let inode = file.metadata()?.ino();
-        OURS.write().unwrap_or_else(PoisonError::into_inner).insert(inode);
         let netns = Self { file: Box::leak(Box::new(file)), inode };
         netns.set_link("lo", "up")?;
         // A delayed ACK is sent by a timer, whose softirq may interrupt a tracing program on its CPU.

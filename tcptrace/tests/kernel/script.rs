@@ -14,12 +14,16 @@
 //! | `cli shutdown C`, `cli close C` | the end of sending, of the descriptor |
 //! | `cli send C 5`, `cli recv C 5`, `cli eof C` | data, and waiting for the other end's end |
 //! | `cli linger C` | sets `SO_LINGER` to 0: close resets |
+//! | `cli linger2 C 10`, `cli keepalive C`, `cli rcvbuf C 4096` | sets `TCP_LINGER2`, `SO_KEEPALIVE`, `SO_RCVBUF` |
+//! | `cli fill C`, `srv drain S` | sends until there is no more room; reads to the end |
+//! | `cli open C`, `cli dup D C` | makes a socket and nothing else; a second descriptor of the same |
 //! | `cli disconnect C` | `connect(AF_UNSPEC)` |
 //! | `cli until C FIN_WAIT2` | waits for a state |
 //! | `cli fork kid` | a child process with copies of all sockets; its steps begin with `kid` |
 //! | `cli rename X` | a new process name; `\x1b` is a byte |
 //!
-//! `listen` and `connect` take `mptcp` at their end, `connect` also `fastopen`.
+//! `listen` and `connect` take `mptcp` at their end, `connect` also `fastopen`, `start` also `deferred`
+//! (the SYN waits for the first write), `listen` also `backlog=0`.
 //!
 //! | a step of the stage | what it does |
 //! | --- | --- |
@@ -73,7 +77,7 @@ impl Step {
 }
 
 /// The verbs of an actor's steps that name a socket.
-const VERBS: [&str; 13] = [
+const VERBS: [&str; 20] = [
     "listen",
     "connect",
     "start",
@@ -85,6 +89,13 @@ const VERBS: [&str; 13] = [
     "recv",
     "eof",
     "linger",
+    "linger2",
+    "keepalive",
+    "rcvbuf",
+    "fill",
+    "drain",
+    "open",
+    "dup",
     "disconnect",
     "until",
 ];

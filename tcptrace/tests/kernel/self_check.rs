@@ -14,13 +14,15 @@ use crate::{
     outcome, scenarios,
     script::{self, Deed},
     stage::{Connection, Kind, Person, Record},
+    stuck,
 };
 
 type Check = fn() -> Result<()>;
 
 pub(crate) fn trials() -> impl Iterator<Item = Trial> {
-    let all: [(&str, Check); 7] = [
+    let all: [(&str, Check); 8] = [
         ("suite: every row can be read", every_row_can_be_read),
+        ("suite: every row about findings can be read", stuck::check_texts),
         ("suite: steps are read", steps_are_read),
         ("suite: expected lines are read", expected_lines_are_read),
         ("suite: a mistake in a row is named", mistakes_are_named),
@@ -113,6 +115,7 @@ fn record() -> Result<Record> {
         windows: vec![(0, 10_000_000), (10_000_000, 310_000_000), (310_000_000, 320_000_000)],
         people: [("cli".to_owned(), person)].into(),
         connections: vec![connection],
+        ..Record::default()
     })
 }
 

@@ -41,6 +41,8 @@ pub(crate) struct Record {
     pub(crate) windows: Vec<(u64, u64)>,
     pub(crate) people: HashMap<String, Person>,
     pub(crate) connections: Vec<Connection>,
+    /// Descriptors, by the names of their sockets; those that are closed by now too.
+    pub(crate) descriptors: HashMap<String, u64>,
 }
 
 /// A process on the stage.
@@ -146,7 +148,7 @@ impl Stage {
         if self.children.contains_key(name) || self.actors.contains_key(name) {
             return Ok(());
         }
-        ensure!(name.len() < 16, "the kernel cuts process names after 15 bytes");
+        ensure!(unescape(name)?.len() < 16, "the kernel cuts process names after 15 bytes");
         let netns = match &self.there {
             Some(there) if self.placed_there.contains(name) => there,
             _ => &self.here,
@@ -192,6 +194,9 @@ impl Record {
                 }
             }
             Deed::Act { verb, socket, command, .. } => {
+                if let Some(fd) = answer.fd {
+                    self.descriptors.insert(socket.clone(), fd);
+                }
                 let kind = match verb.as_str() {
                     "connect" | "start" => Kind::Connected,
                     "listen" => Kind::Listening,
@@ -220,7 +225,9 @@ impl Record {
     }
 
     fn add_person(&mut self, name: &str, pid: u32) {
-        let person = Person { pid: pid.into(), comms: vec![name.to_owned()] };
+        let comm = unescape(name).unwrap_or_default();
+        let comms = vec![String::from_utf8_lossy(&comm).into_owned()];
+        let person = Person { pid: pid.into(), comms };
         self.people.insert(name.to_owned(), person);
     }
 }

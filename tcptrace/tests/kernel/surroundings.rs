@@ -267,7 +267,12 @@ impl Run {
         let deadline = Instant::now() + PATIENCE;
         while Instant::now() < deadline {
             provoke();
-            while let Ok(line) = self.lines.recv_timeout(Duration::from_millis(100)) {
+            // Other lines may come without a pause, beside the churn.
+            let again = Instant::now() + Duration::from_millis(100);
+            while let left = again.saturating_duration_since(Instant::now())
+                && !left.is_zero()
+                && let Ok(line) = self.lines.recv_timeout(left)
+            {
                 if wanted(&line) {
                     return Ok(line);
                 }
@@ -292,7 +297,7 @@ impl Run {
         Ok(rest)
     }
 
-    fn status(&mut self) -> Result<Option<i32>> {
+    pub(crate) fn status(&mut self) -> Result<Option<i32>> {
         // The lines end with the program, so this does not wait for long.
         while self.lines.recv_timeout(PATIENCE).is_ok() {}
         Ok(self.child.wait()?.code())

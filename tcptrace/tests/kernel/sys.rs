@@ -1,5 +1,5 @@
 //! System calls of the suite that are neither in the standard library nor in `socket2`, and the
-//! three for which there is no safe function.
+//! four for which there is no safe function.
 
 use std::{
     ffi::CString,
@@ -24,6 +24,12 @@ use socket2::Socket;
 pub(crate) fn boot_ns() -> u64 {
     let now = clock_gettime(ClockId::Boottime);
     now.tv_sec.unsigned_abs() * 1_000_000_000 + now.tv_nsec.unsigned_abs()
+}
+
+/// What the wall clock is ahead of that clock, in nanoseconds.
+pub(crate) fn wall_offset() -> i128 {
+    let now = clock_gettime(ClockId::Realtime);
+    i128::from(now.tv_sec) * 1_000_000_000 + i128::from(now.tv_nsec) - i128::from(boot_ns())
 }
 
 /// Whether this process may create namespaces and trace.
@@ -63,6 +69,21 @@ pub(crate) fn tcp_state(socket: &Socket) -> io::Result<u8> {
         )
     };
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(info[0]) }
+}
+
+/// Sets an option of TCP that is a number.
+pub(crate) fn set_tcp_option(socket: &Socket, option: i32, value: i32) -> io::Result<()> {
+    // SAFETY: the kernel reads as many bytes as an `i32` has from `value`, which is one.
+    let result = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::IPPROTO_TCP,
+            option,
+            (&raw const value).cast(),
+            size_of_val(&value) as libc::socklen_t,
+        )
+    };
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
 /// What `fork` returned.
