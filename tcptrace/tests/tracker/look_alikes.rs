@@ -158,6 +158,43 @@ findings! {
         R resolved syn_recv_unacked unknown now gone
     "
 
+    only_a_queue_that_holds_something_holds_the_connection: "
+        L row 10 inode
+        M row 10 inode recv=1
+        N row 10 inode recv=1 v4mapped
+        R row 8 ack=-3s recv=1
+        S row 8 ack=-3s recv=1 v4mapped
+        dump 1
+        L holder idle
+        M holder busy
+        N holder mapped
+        end
+    " => "
+        R close_wait_not_accepted 3s at_least last_ack accept_queue busy [3]
+        = port 80 count 1 oldest 3s at_least first
+        S close_wait_not_accepted 3s at_least last_ack accept_queue mapped [3]
+        = port 80 count 1 oldest 3s at_least first
+    "
+
+    a_full_queue_here_has_no_part_in_a_call_to_another_host: "
+        L row 10 inode recv=2 send=1
+        A row 2 inode retransmit=+1s waiting=-3s
+        B row 2 inode retransmit=+1s waiting=-3s lo=10.0.0.2/4001
+        C row 2 inode retransmit=+1s waiting=-3s lo=127.0.0.1/4002 re=127.0.0.1/80
+        M row 10 inode recv=2 send=1 lo=10.0.0.3/80
+        D row 2 inode retransmit=+1s waiting=-3s re=10.0.0.3/80
+        dump 1
+        end
+    " => "
+        A syn_sent_unanswered 3s estimated syn unseen
+        B syn_sent_unanswered 3s estimated syn unseen queue_full
+        = to 10.0.0.2/80 count 2 oldest 3s estimated first
+        D syn_sent_unanswered 3s estimated syn unseen queue_full
+        = to 10.0.0.3/80 count 1 oldest 3s estimated first
+        C syn_sent_unanswered 3s estimated syn unseen queue_full
+        = to 127.0.0.1/80 count 1 oldest 3s estimated first
+    "
+
     time_wait_counts_where_ports_run_out: "
         A mini 6 timer=+50s lo=10.0.0.1/40000
         B mini 6 timer=+50s lo=10.0.0.1/40001

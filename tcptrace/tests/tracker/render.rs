@@ -51,6 +51,11 @@ impl Renderer {
             if let Some(peer) = &finding.peer {
                 _ = write!(text, " | {} {}", peer.state, holder(peer.held_by, &peer.owners));
             }
+            if finding.advice.cause.contains("accept queue of the listener")
+                && finding.advice.cause.contains("is full")
+            {
+                text.push_str(" queue_full");
+            }
             if let Some(expires) = finding.expires {
                 _ = write!(text, " expires {}", duration(expires.0 - finding.at.0));
             }

@@ -220,10 +220,7 @@ impl<'a> Report<'a> {
         let is_full = |listener: &Socket| listener.recv_q > listener.send_q;
         match socket.state {
             TcpState::SynRecv => self.index.listeners(socket).any(is_full),
-            TcpState::SynSent => {
-                let listening = Socket { tuple: socket.tuple.reversed(), ..*socket };
-                self.index.listeners(&listening).any(is_full)
-            }
+            TcpState::SynSent => self.index.called(socket).any(is_full),
             _ => false,
         }
     }

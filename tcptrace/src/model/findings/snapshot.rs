@@ -6,7 +6,7 @@ use tcptrace_common::tcp_state::TcpState;
 
 use super::finding::{FindingOwner, HeldBy};
 use crate::{
-    event::{DumpEnd, Endpoint, Event, Holder, ProcessDetails, Shape, Socket, Sysctls},
+    event::{DumpEnd, Endpoint, Event, Holder, ProcessDetails, Shape, Socket, Sysctls, Tuple},
     time::Timestamp,
 };
 
@@ -145,7 +145,12 @@ impl<'a> Index<'a> {
 
     fn owners_of_listener(&self, socket: &Socket) -> Vec<FindingOwner> {
         let mut owners: Vec<FindingOwner> = Vec::new();
-        for inode in self.listeners(socket).filter_map(|listener| listener.inode) {
+        let mut listeners: Vec<_> = self.listeners(socket).collect();
+        // Of several that share a port, it is in no queue that is empty. (A request is in none.)
+        if socket.shape == Shape::Full && listeners.iter().any(|listener| listener.recv_q > 0) {
+            listeners.retain(|listener| listener.recv_q > 0);
+        }
+        for inode in listeners.into_iter().filter_map(|listener| listener.inode) {
             for owner in self.owners(inode) {
                 match owners.iter_mut().find(|known| known.process.pid == owner.process.pid) {
                     Some(known) => known.fds.extend(owner.fds),
@@ -164,13 +169,30 @@ impl<'a> Index<'a> {
         inodes.flat_map(|inode| self.holders.get(&inode).into_iter().flatten().copied())
     }
 
-    /// The listeners that the socket may have come from: several may share a port.
+    /// The listeners that the socket may have come from: several may share a port. It has the family
+    /// of its listener, also where the addresses are IPv4 (`inet_csk_clone_lock`, 5.10 to 7.2).
     pub(super) fn listeners(&self, socket: &Socket) -> impl Iterator<Item = &'a Socket> {
-        let local = socket.tuple.local;
-        let candidates = self.listeners.get(&(socket.netns, local.port)).into_iter().flatten();
+        let Tuple { local, ipv6, .. } = socket.tuple;
+        self.listening_at(socket.netns, local).filter(move |listener| listener.tuple.ipv6 == ipv6)
+    }
+
+    /// The listeners that the SYNs of this socket reach, if the other end is in its namespace: what
+    /// listens on all addresses here has no part in a call to another host.
+    pub(super) fn called(&self, socket: &Socket) -> impl Iterator<Item = &'a Socket> {
+        let Tuple { local, remote, .. } = socket.tuple;
+        // To call an address of one's own the kernel takes the same one.
+        let own = remote.addr.is_some_and(|addr| addr.is_loopback() || local.addr == Some(addr));
+        self.listening_at(socket.netns, remote).filter(move |listener| {
+            let reaches = listener.tuple.ipv6 || remote.addr.is_some_and(|addr| addr.is_ipv4());
+            reaches && (own || listener.tuple.local.addr == remote.addr)
+        })
+    }
+
+    fn listening_at(&self, netns: u32, at: Endpoint) -> impl Iterator<Item = &'a Socket> {
+        let candidates = self.listeners.get(&(netns, at.port)).into_iter().flatten();
         candidates.copied().filter(move |listener| {
             let bound = listener.tuple.local.addr.filter(|addr| !addr.is_unspecified());
-            bound.is_none_or(|bound| Some(bound) == local.addr)
+            bound.is_none_or(|bound| Some(bound) == at.addr)
         })
     }
 
