@@ -235,6 +235,36 @@ findings! {
         end
     " => ""
 
+    what_has_become_something_else_is_told_as_that: "
+        A 1>4 own cli shut=2 inode
+        A 4>5 inode
+        +2s
+        A row 5 inode
+        R row 8 ack=-5s
+        dump 1
+        A holder cli
+        end
+        +1s
+        A 5>5 own cli shut=3 inode
+        A 5>7 dead limit=60
+        A mini 5 timer=+60s
+        R row 8 inode ack=-6s
+        dump 1
+        R holder srv
+        end
+    " => "
+        R close_wait_not_accepted 5s at_least last_ack accept_queue
+        = to 10.0.0.1/4001 count 1 oldest 5s at_least first
+        A fin_wait2_half_closed 2s exact event processes cli [3]
+        = to 10.0.0.2/80 count 1 oldest 2s exact first
+        A resolved fin_wait2_half_closed unknown now FIN_WAIT2
+        R resolved close_wait_not_accepted unknown now CLOSE_WAIT
+        R close_wait_not_closed 6s at_least last_ack processes srv [3]
+        = to 10.0.0.1/4001 count 1 oldest 6s at_least first
+        A fin_wait2_orphan 3s exact event nobody closed_by cli expires 60s
+        = to 10.0.0.2/80 count 1 oldest 3s exact first
+    "
+
     the_descriptor_of_a_closed_socket_is_released: "
         A 1>7 err=104 inode
         +2s

@@ -194,7 +194,7 @@ impl Detector {
         let index = self.snapshot.index();
         let mut wanted: BTreeMap<u32, Holder> = BTreeMap::new();
         let over = self.waiting(tracker).into_iter().filter(|waiting| {
-            waiting.is_over_limit() && self.is_news(&waiting.subject, waiting.size())
+            waiting.is_over_limit() && self.is_news(&waiting.subject, waiting.kind, waiting.size())
         });
         for waiting in over {
             for holder in index.everyone_near(waiting.socket) {
@@ -230,7 +230,7 @@ impl Detector {
             if size.count < self.options.min_count {
                 continue;
             }
-            if self.is_news(&found.subject, found.size) {
+            if self.is_news(&found.subject, found.key.kind, found.size) {
                 let mut finding = report.finding(&found);
                 let told = Told { finding: told_of(&finding), size: found.size };
                 finding.again = self.told.insert(found.subject, told).is_some();
@@ -257,9 +257,10 @@ impl Detector {
         self.groups.retain(|key| report.sizes.contains_key(key));
     }
 
-    /// Whether it has not been told, or is twice as large by now.
-    fn is_news(&self, subject: &Subject, size: u64) -> bool {
-        let told = self.told.get(subject).map(|told| match subject {
+    /// Whether it has not been told as what it is, or is twice as large by now.
+    fn is_news(&self, subject: &Subject, kind: Kind, size: u64) -> bool {
+        let told = self.told.get(subject).filter(|told| told.finding.kind.is_like(kind));
+        let told = told.map(|told| match subject {
             Subject::Connection(_) => told.size.saturating_mul(2),
             // Ports in hundredths: each further tenth counts.
             Subject::Destination(_) => told.size + 10,
@@ -278,7 +279,8 @@ impl Detector {
         all.iter().filter_map(again).min()
     }
 
-    /// What was told and is not there any more has ended between two looks.
+    /// What was told and is not there any more has ended between two looks. What has become something
+    /// else meanwhile, say accepted but not closed, is no longer what was told either.
     fn resolve_absent(
         &mut self,
         at: Timestamp,
@@ -287,23 +289,20 @@ impl Detector {
         snapshot: &Snapshot,
         changes: &mut Vec<Change>,
     ) {
-        let here: HashSet<Subject> = all
-            .iter()
-            .map(|waiting| waiting.subject)
-            .chain(report.found.iter().map(|found| found.subject))
-            .collect();
-        let mut gone: Vec<_> = self
-            .told
-            .iter()
-            .filter(|(subject, told)| {
-                !here.contains(subject) && snapshot.covers(told.finding.netns)
-            })
-            .map(|(subject, _)| *subject)
-            .collect();
+        let found = report.found.iter().map(|found| (found.subject, found.key.kind));
+        let here: HashMap<Subject, Kind> =
+            all.iter().map(|waiting| (waiting.subject, waiting.kind)).chain(found).collect();
+        let is_over = |subject, finding: &Resolved| match here.get(subject) {
+            Some(kind) => !finding.kind.is_like(*kind),
+            None => snapshot.covers(finding.netns),
+        };
+        let over = self.told.iter().filter(|(subject, told)| is_over(*subject, &told.finding));
+        let mut gone: Vec<_> = over.map(|(subject, _)| *subject).collect();
         gone.sort_unstable();
         for subject in gone {
             if let Some(told) = self.told.remove(&subject) {
-                let resolved = Resolved { at, age: Dwell::Unknown, now: None, ..told.finding };
+                let now = here.get(&subject).map(|kind| kind.state());
+                let resolved = Resolved { at, age: Dwell::Unknown, now, ..told.finding };
                 changes.push(Change::Resolved(Box::new(resolved)));
             }
         }

@@ -85,6 +85,14 @@ impl Kind {
         }
     }
 
+    /// Whether a connection that goes from one to the other is still stuck for the same reason: a
+    /// peer that reads a little now and then opens its window and shuts it again.
+    #[must_use]
+    pub fn is_like(self, other: Self) -> bool {
+        let of_window = |kind| matches!(kind, Self::FinWait1Unacked | Self::FinWait1ZeroWindow);
+        self == other || (of_window(self) && of_window(other))
+    }
+
     /// The state in which it is found.
     #[must_use]
     pub const fn state(self) -> TcpState {
