@@ -152,6 +152,21 @@ findings! {
         = to 10.0.0.2/80 count 1 oldest 8s estimated first
     "
 
+    a_row_without_an_address_is_found_by_its_cookie: "
+        A 1>4 own cli shut=3 inode
+        B 7>2 own cli inode
+        +2s
+        A row 4 netlink retransmit=+1s
+        B row 2 netlink inode retransmit=+1s
+        dump 1
+        end
+    " => "
+        A fin_wait1_unacked 2s exact event nobody closed_by cli
+        = to 10.0.0.2/80 count 1 oldest 2s exact first
+        B syn_sent_unanswered 2s exact event unseen closed_by cli
+        = to 10.0.0.2/80 count 1 oldest 2s exact first
+    "
+
     one_end_may_have_passed_its_limit_before_the_other: "
         option for=10s
         Q row 8 inode ack=-9s

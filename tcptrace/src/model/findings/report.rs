@@ -85,9 +85,10 @@ impl<'a> Report<'a> {
 
     /// Who closed most of these, as far as the tracker remembers.
     fn busiest(&self, places: &[usize], tracker: &Tracker) -> Option<Process> {
+        let memory = tracker.memory(&[]);
         let mut counts: BTreeMap<u32, (usize, Process)> = BTreeMap::new();
         for &place in places {
-            if let Known::Here(connection) = tracker.known(&self.snapshot.sockets()[place])
+            if let Known::Here(connection) = memory.known(&self.snapshot.sockets()[place])
                 && let Some(process) = connection.owner.process()
             {
                 counts.entry(process.pid).or_insert((0, *process)).0 += 1;

@@ -88,10 +88,11 @@ pub(super) fn waiting<'a>(
     limits: &Limits,
     strangers: &BTreeMap<(u64, u32), ConnectionId>,
 ) -> Vec<Waiting<'a>> {
+    let memory = tracker.memory(snapshot.sockets());
     let wait = |socket: &'a Socket| {
         let kind = kind_of(socket)?;
         let limit = limits.of(socket.state)?;
-        let connection = match tracker.known(socket) {
+        let connection = match memory.known(socket) {
             Known::Here(connection) => Some(connection),
             Known::MovedOn => return None,
             Known::Stranger => None,

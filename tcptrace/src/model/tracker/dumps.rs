@@ -33,12 +33,19 @@ pub(super) struct Index {
 }
 
 impl Index {
-    fn new(sockets: &HashMap<u64, Connection>) -> Self {
+    pub(super) fn new(sockets: &HashMap<u64, Connection>) -> Self {
         let mut index = Self { cookies: HashMap::new(), tuples: HashMap::new() };
         for (&skaddr, connection) in sockets {
             index.add(skaddr, connection);
         }
         index
+    }
+
+    /// The socket that a row without an address means: the one with its cookie, else (classic
+    /// tracepoint, which tells no cookie) the only one with its ends.
+    pub(super) fn find(&self, socket: &Socket) -> Option<u64> {
+        let by_cookie = socket.cookie.and_then(|cookie| self.cookies.get(&cookie));
+        by_cookie.copied().or_else(|| *self.tuples.get(&socket.tuple)?)
     }
 
     pub(super) fn add(&mut self, skaddr: u64, Connection { identity, .. }: &Connection) {
@@ -179,13 +186,10 @@ impl Tracker {
         self.options.only.judge_identity(&identity) != Verdict::Never
     }
 
-    /// Which known socket a row without an address means: the one with its cookie, else (classic
-    /// tracepoint, which tells no cookie) the only one with its ends.
+    /// Which known socket a row without an address means.
     fn skaddr_of(&mut self, socket: &Socket) -> Option<u64> {
         let sockets = &self.sockets;
-        let index = self.index.get_or_insert_with(|| Index::new(sockets));
-        let by_cookie = socket.cookie.and_then(|cookie| index.cookies.get(&cookie));
-        by_cookie.copied().or_else(|| *index.tuples.get(&socket.tuple)?)
+        self.index.get_or_insert_with(|| Index::new(sockets)).find(socket)
     }
 
     fn seen_minisock(&mut self, socket: &Socket, changes: &mut Vec<Change>) {

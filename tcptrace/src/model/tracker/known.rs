@@ -2,7 +2,7 @@
 
 use tcptrace_common::tcp_state::TcpState;
 
-use super::Tracker;
+use super::{Tracker, dumps::Index};
 use crate::{
     event::{Shape, Socket},
     model::{
@@ -22,19 +22,29 @@ pub enum Known<'a> {
     Stranger,
 }
 
-impl Tracker {
+/// The tracker, ready for questions about the sockets of a snapshot.
+#[derive(Debug)]
+pub struct Memory<'a> {
+    tracker: &'a Tracker,
+    /// Only where rows name no address.
+    index: Option<Index>,
+}
+
+impl<'a> Memory<'a> {
     /// What is remembered of the socket.
     #[must_use]
-    pub fn known(&self, socket: &Socket) -> Known<'_> {
+    pub fn known(&self, socket: &Socket) -> Known<'a> {
+        let Tracker { sockets, unplaced, minisocks, .. } = self.tracker;
         let connection = match socket.shape {
             Shape::Request => None,
             Shape::Minisock => {
-                let minisock = self.minisocks.at(Some(socket.netns), &socket.tuple);
+                let minisock = minisocks.at(Some(socket.netns), &socket.tuple);
                 minisock.map(|minisock| &minisock.connection)
             }
             Shape::Full => {
-                let placed = socket.skaddr.and_then(|skaddr| self.sockets.get(&skaddr));
-                placed.or_else(|| self.unplaced.get(socket.cookie?))
+                let skaddr = socket.skaddr.or_else(|| self.index.as_ref()?.find(socket));
+                let placed = skaddr.and_then(|skaddr| sockets.get(&skaddr));
+                placed.or_else(|| unplaced.get(socket.cookie?))
             }
         };
         match connection {
@@ -43,6 +53,16 @@ impl Tracker {
             Some(connection) => Known::Here(connection),
             None => Known::Stranger,
         }
+    }
+}
+
+impl Tracker {
+    /// Answers questions about these sockets.
+    #[must_use]
+    pub fn memory(&self, sockets: &[Socket]) -> Memory<'_> {
+        let nameless = |socket: &Socket| socket.shape == Shape::Full && socket.skaddr.is_none();
+        let index = sockets.iter().any(nameless).then(|| Index::new(&self.sockets));
+        Memory { tracker: self, index }
     }
 
     /// Whether the connection `id` at this address is still in `state`.
