@@ -158,6 +158,24 @@ findings! {
         R resolved syn_recv_unacked unknown now gone
     "
 
+    a_request_without_a_stamp_is_as_old_as_it_has_been_seen: "
+        option for=2s
+        R request 3 retransmit=+1s
+        dump 1
+        end
+        +1s
+        R request 3 retransmit=+1s
+        dump 1
+        end
+        +1s
+        R request 3 retransmit=+1s
+        dump 1
+        end
+    " => "
+        R syn_recv_unacked 2s at_least first_seen accept_queue
+        = to 10.0.0.1/4001 count 1 oldest 2s at_least first
+    "
+
     only_a_queue_that_holds_something_holds_the_connection: "
         L row 10 inode
         M row 10 inode recv=1

@@ -15,7 +15,7 @@ use super::{
     limits::Limits,
     report::Report,
     snapshot::Snapshot,
-    waiting::{Subject, Waiting, waiting},
+    waiting::{StrangerKey, Subject, Waiting, waiting},
 };
 use crate::{
     event::{Event, Holder, Process, Tuple},
@@ -68,7 +68,7 @@ pub struct Detector {
     groups: HashSet<GroupKey>,
     growth: Growth,
     /// Names for sockets that the tracker does not follow, by what they are.
-    strangers: BTreeMap<(u64, u32), ConnectionId>,
+    strangers: BTreeMap<StrangerKey, ConnectionId>,
 }
 
 impl Detector {

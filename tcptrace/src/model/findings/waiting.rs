@@ -67,7 +67,7 @@ impl Waiting<'_> {
     }
 
     /// The name given to a socket that the tracker does not follow.
-    pub(super) fn stranger(&self) -> Option<((u64, u32), ConnectionId)> {
+    pub(super) fn stranger(&self) -> Option<(StrangerKey, ConnectionId)> {
         match self.subject {
             Subject::Connection(id) if self.is_stranger => Some((stranger_key(self.socket), id)),
             _ => None,
@@ -76,9 +76,11 @@ impl Waiting<'_> {
 }
 
 /// A request has no cookie and a socket after its end no place in the tracker, but both an address.
-fn stranger_key(socket: &Socket) -> (u64, u32) {
-    let remote = u32::from(socket.tuple.remote.port.unwrap_or_default());
-    (socket.cookie.or(socket.skaddr).unwrap_or_default(), remote)
+pub(super) type StrangerKey = (u64, Option<u16>, u8);
+
+fn stranger_key(socket: &Socket) -> StrangerKey {
+    let name = socket.cookie.or(socket.skaddr).unwrap_or_default();
+    (name, socket.tuple.remote.port, socket.state.number())
 }
 
 /// Everything in the snapshot that waits for somebody.
@@ -86,7 +88,7 @@ pub(super) fn waiting<'a>(
     snapshot: &'a Snapshot,
     tracker: &Tracker,
     limits: &Limits,
-    strangers: &BTreeMap<(u64, u32), ConnectionId>,
+    strangers: &BTreeMap<StrangerKey, ConnectionId>,
 ) -> Vec<Waiting<'a>> {
     let memory = tracker.memory(snapshot.sockets());
     let wait = |socket: &'a Socket| {
@@ -104,7 +106,9 @@ pub(super) fn waiting<'a>(
             };
             strangers.get(&stranger_key(socket)).copied().unwrap_or(new)
         });
-        let since = connection.map_or(Since::Unknown, |connection| connection.since);
+        // A stranger has its name since it was first seen in this state.
+        let first_seen = Since::AtLeast(id.first_seen);
+        let since = connection.map_or(first_seen, |connection| connection.since);
         let (age, source) = age_of(socket, since, snapshot.sysctls(socket.netns));
         Some(Waiting {
             socket,
