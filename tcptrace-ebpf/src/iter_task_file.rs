@@ -29,6 +29,9 @@ struct IterTaskFile {
 const AF_INET: u16 = 2;
 const AF_INET6: u16 = 10;
 const IPPROTO_TCP: u16 = 6;
+/// An MPTCP socket, whose subflows are TCP sockets with its inode and no descriptor of their own
+/// (`mptcp_sock_graft`, seen on 6.18).
+const IPPROTO_MPTCP: u16 = 262;
 /// Both directions shut down: what `tcp_done` leaves behind (5.10 to 7.2). A socket in CLOSE without it
 /// is not connected yet, or was disconnected to be used again.
 const SHUTDOWN_MASK: u8 = 3;
@@ -49,8 +52,8 @@ unsafe extern "C" fn iter_task_file(ctx: *const IterTaskFile) -> i32 {
         }
         let sk: *const u8 = probe(socket, offset!(socket_sk));
         let family: u16 = probe(sk, offset!(family));
-        if !matches!(family, AF_INET | AF_INET6)
-            || probe::<u16>(sk, offset!(protocol)) != IPPROTO_TCP
+        let protocol: u16 = probe(sk, offset!(protocol));
+        if !matches!(family, AF_INET | AF_INET6) || !matches!(protocol, IPPROTO_TCP | IPPROTO_MPTCP)
         {
             return 0;
         }
@@ -62,7 +65,7 @@ unsafe extern "C" fn iter_task_file(ctx: *const IterTaskFile) -> i32 {
             inode: inode(socket),
             netns: probe(probe(sk, offset!(net)), offset!(net_inum)),
             comm: probe(task, offset!(task_comm)),
-            socket_follows: u32::from(is_over(sk)),
+            socket_follows: u32::from(protocol == IPPROTO_TCP && is_over(sk)),
             reserved: 0,
         };
         bpf_seq_write(seq, (&raw const record).cast(), size_of::<OwnerRecord>() as u32);

@@ -145,10 +145,13 @@ fn describe_full(sk: *const u8, record: &mut SocketRecord) {
     record.sk_flags = probe::<u64>(sk, offset!(flags)) as u8;
     record.shutdown = probe(sk, offset!(shutdown));
     record.sk_err = probe::<u32>(sk, offset!(err)) as u16;
-    if probe::<u8>(sk, offset!(kern_sock)) & setting!(kern_sock_mask) != 0 {
+    let socket: *const u8 = probe(sk, offset!(socket));
+    // A child in an accept queue has this bit from its listener, and an MPTCP listener's own is set
+    // although a program will accept the child.
+    let kernel = probe::<u8>(sk, offset!(kern_sock)) & setting!(kern_sock_mask) != 0;
+    if kernel && !socket.is_null() {
         record.flags = FLAG_KERNEL;
     }
-    let socket: *const u8 = probe(sk, offset!(socket));
     record.inode = inode(socket);
     let cgroup: *const u8 = probe(sk, offset!(cgroup));
     record.cgroup = probe(probe(cgroup, offset!(cgroup_kn)), offset!(kernfs_id));

@@ -2,7 +2,7 @@
 
 use std::{
     io::{BufRead as _, BufReader, Read},
-    net::{Ipv4Addr, TcpListener, TcpStream},
+    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
     process::{Child, Command, Stdio},
     sync::mpsc::{Receiver, Sender, channel},
     thread,
@@ -13,6 +13,7 @@ use anyhow::{Context as _, Result, ensure};
 use libtest_mimic::Trial;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
+use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::needing_root;
 
@@ -22,10 +23,11 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) fn trials() -> Vec<Trial> {
     type Test = fn() -> Result<()>;
-    let tests: [(&str, Test); 8] = [
+    let tests: [(&str, Test); 9] = [
         ("without BTF the classic tracepoint claims nothing", without_btf),
         ("without BTF and tracefs the fix is named", without_btf_and_tracefs),
         ("without BTF the list comes from netlink and /proc", list_without_btf),
+        ("an MPTCP listener belongs to who holds it", mptcp),
         ("filters reach into the kernel and lose nothing", filtered),
         ("each missing capability is named", missing_capabilities),
         ("a closed pipe ends the run quietly", closed_pipe),
@@ -103,6 +105,22 @@ fn list_without_btf() -> Result<()> {
     ensure!(line["state"] == "LISTEN" && line["skaddr"].is_null(), "{line}");
     ensure!(line["owners"][0]["pid"] == std::process::id(), "{line}");
     ensure!(run.status()? == Some(0));
+    Ok(())
+}
+
+/// Its subflow, which is what TCP knows of, has no descriptor and was made by the kernel.
+fn mptcp() -> Result<()> {
+    let Ok(listener) = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::MPTCP)) else {
+        // A kernel without MPTCP has nothing to be wrong about.
+        return Ok(());
+    };
+    listener.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())?;
+    listener.listen(1)?;
+    let port = TcpListener::from(listener.try_clone()?).local_addr()?.port();
+    let mut run = Run::start(Command::new(PROGRAM).args(["list", "--json"]))?;
+    let line = run.line(|line| line.contains(&format!("\"lport\":{port},")))?;
+    let line: Value = serde_json::from_str(&line)?;
+    ensure!(line["owners"][0]["pid"] == std::process::id(), "{line}");
     Ok(())
 }
 
