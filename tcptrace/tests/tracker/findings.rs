@@ -140,7 +140,7 @@ findings! {
     " => "
         B fin_wait1_unacked 4s estimated first_retransmit nobody
         = to 10.0.0.2/80 count 1 oldest 4s estimated first
-        D fin_wait1_zero_window 6s estimated window_closed unseen
+        D fin_wait1_zero_window 6s estimated window_closed unseen behind_data
         = to 10.0.0.2/80 count 1 oldest 6s estimated first
         C last_ack_unacked 5s estimated first_retransmit nobody
         = to 10.0.0.2/80 count 1 oldest 5s estimated first

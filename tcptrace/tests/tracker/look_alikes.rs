@@ -70,13 +70,18 @@ findings! {
         +2s
         A row 4 probe=+1s
         B row 4 retransmit=+1s
+        C row 9 probe=+1s waiting=-3s
+        D row 9 retransmit=+1s waiting=-4s
         dump 1
         end
     " => "
         B fin_wait1_unacked 2s exact event nobody closed_by cli
         = to 10.0.0.2/80 count 1 oldest 2s exact first
-        A fin_wait1_zero_window 2s exact event nobody closed_by cli
+        A fin_wait1_zero_window 2s exact event nobody closed_by cli behind_data
         = to 10.0.0.2/80 count 1 oldest 2s exact first
+        D last_ack_unacked 4s estimated first_retransmit nobody
+        C last_ack_unacked 3s estimated window_closed nobody behind_data
+        = to 10.0.0.2/80 count 2 oldest 4s estimated first
     "
 
     the_open_half_of_a_connection_in_use_is_not_stuck: "

@@ -51,6 +51,9 @@ impl Renderer {
             if let Some(peer) = &finding.peer {
                 _ = write!(text, " | {} {}", peer.state, holder(peer.held_by, &peer.owners));
             }
+            if finding.advice.cause.contains("waits behind data") {
+                text.push_str(" behind_data");
+            }
             if finding.advice.cause.contains("accept queue of the listener")
                 && finding.advice.cause.contains("is full")
             {

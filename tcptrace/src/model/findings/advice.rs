@@ -61,6 +61,8 @@ pub struct Case {
     /// The accept queue that the connection should pass, ours or the other end's on this host, is
     /// full.
     pub queue_full: bool,
+    /// Our FIN waits behind data for which the peer has no room.
+    pub window_closed: bool,
     /// The other end is on this host, and its process is known.
     pub peer_here: bool,
 }
@@ -74,6 +76,7 @@ impl Case {
             Kind::CloseWaitNotAccepted => texts::not_accepted(),
             Kind::FinWait2HalfClosed => self.half_closed(sysctls),
             Kind::FinWait2Orphan => self.orphan(sysctls),
+            Kind::LastAckUnacked if self.window_closed => self.zero_window(),
             Kind::FinWait1Unacked | Kind::LastAckUnacked | Kind::ClosingUnacked => {
                 self.unacked(sysctls)
             }

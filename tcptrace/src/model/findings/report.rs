@@ -151,6 +151,7 @@ impl<'a> Report<'a> {
             netns: socket.netns,
             unread: Unread::of(socket.recv_q),
             queue_full: self.queue_is_full(socket),
+            window_closed: socket.timer.is_some_and(|timer| timer.kind == TimerKind::Probe),
             peer_here: peer.as_ref().is_some_and(|peer| !peer.owners.is_empty()),
         };
         Finding {
@@ -184,6 +185,7 @@ impl<'a> Report<'a> {
             netns: pressure.destination.netns,
             unread: Unread::Nothing,
             queue_full: false,
+            window_closed: false,
             peer_here: false,
         };
         Finding {

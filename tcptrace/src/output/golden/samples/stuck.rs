@@ -66,6 +66,7 @@ pub(in crate::output::golden) fn case(kind: Kind) -> Case {
         netns: NETNS,
         unread: Unread::Nothing,
         queue_full: false,
+        window_closed: false,
         peer_here: false,
     }
 }
