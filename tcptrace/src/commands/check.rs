@@ -2,7 +2,7 @@
 
 use std::{
     io::{self, IsTerminal as _, Write as _},
-    process::{self, ExitCode},
+    process::ExitCode,
 };
 
 use anyhow::{Result, bail};
@@ -39,13 +39,6 @@ pub fn run(args: &CheckArgs, log_programs: bool) -> Result<ExitCode> {
         forks: true,
         log_programs,
     };
-    let options = detector::Options {
-        limits: args.limits.limits(),
-        kinds: args.limits.kinds(),
-        filter: Filter::default(),
-        min_count: args.limits.min_count,
-        only_of: Some(Descendants::of(process::id())),
-    };
     tracing::event_loop()?.block_on(async {
         let mut command = Command::new(&args.command)?;
         let mut source = tracing::start(&trace)?;
@@ -55,6 +48,13 @@ pub fn run(args: &CheckArgs, log_programs: bool) -> Result<ExitCode> {
                  refuses sched_process_fork; `tcptrace doctor` tells what is missing"
             );
         }
+        let options = detector::Options {
+            limits: args.limits.limits(),
+            kinds: args.limits.kinds(),
+            filter: Filter::default(),
+            min_count: args.limits.min_count,
+            only_of: Some(Descendants::of(source.own_pid())),
+        };
         let mut pipeline = Pipeline::stuck(tracing::options(&source), options, clock::sample());
         let findings = Findings::new(style, tracing::times(), args.each);
         let mut sink = WithLosses { sink: findings, json: style.format == Format::Json };
