@@ -78,8 +78,8 @@ const CHECK_HELP: &str = "\
 What counts are connections that the command, or a process that it began,
 opened, accepted or holds: those that pass a limit while it runs (see
 `tcptrace stuck --help`), and those that --settle after its end are still in a
-state that should end, and have been for that long. The report follows what
-the command prints. What it leaves running is ended after that.
+state that should end, and have been for at least half of that time. The report
+follows what the command prints. What it leaves running is ended after that.
 
 Examples:
   tcptrace check -- ./test.sh

@@ -1,7 +1,9 @@
 //! The live loop: the kernel's events through the pipeline to stdout, until told to stop.
 
 mod budget;
+mod checking;
 mod command;
+mod leftovers;
 mod looking;
 mod stdout;
 mod stop;
@@ -13,6 +15,7 @@ use bytes::BytesMut;
 use tcptrace_common::tcp_state::TcpState;
 
 use budget::Budget;
+pub use checking::run_command;
 pub use command::{Command, Ended};
 pub use stdout::write_out;
 pub use stop::Stop;
@@ -40,9 +43,6 @@ const SNAPSHOT_INTERVAL: Duration = Duration::from_millis(100);
 const HOLDER_INTERVAL: Duration = Duration::from_millis(100);
 /// The shortest time between two dumps.
 const DUMP_INTERVAL: Duration = Duration::from_millis(250);
-
-/// A state that has lasted for less than this when a command has ended may be on its way out.
-const SHORTEST_LIMIT: Duration = Duration::from_millis(100);
 
 /// Batches taken in one go where the ring buffer should be empty afterwards: more than it can hold.
 const MAX_BATCHES: usize = 8;
@@ -125,54 +125,6 @@ pub fn look(
     let mut live = Live::new(source, pipeline, sink);
     live.snapshot();
     live.finish(Stop::Expired)
-}
-
-/// Runs a command, with tracing on, and then for `settle`, in which what it left behind may come to
-/// its end by itself; what has not by then and has lasted that long is stuck. Nothing is written to
-/// stdout, which is the command's, before the end.
-///
-/// # Errors
-/// If the command cannot be started, signals cannot be watched, or stdout fails otherwise than by
-/// being closed.
-pub async fn run_command(
-    source: &mut KernelSource,
-    pipeline: &mut Pipeline,
-    sink: &mut dyn Sink,
-    command: &mut Command,
-    settle: Duration,
-) -> Result<(Outcome, Ended)> {
-    let mut live = Live::new(source, pipeline, sink);
-    live.snapshot();
-    command.start()?;
-    let mut ended = None;
-    while ended.is_none() {
-        let limit = live.time_to_deadline();
-        tokio::select! {
-            biased;
-            how = command.wait() => ended = Some(how?),
-            () = live.source.wait(limit) => {}
-        }
-        live.step();
-    }
-    let ended = ended.unwrap_or_default();
-    let settled = Instant::now() + settle;
-    // Whoever asked it to end wants no more waiting.
-    while !ended.interrupted
-        && let Some(left) = settled.checked_duration_since(Instant::now())
-    {
-        let limit = live.time_to_deadline().map_or(left, |limit| limit.min(left));
-        tokio::select! {
-            biased;
-            () = command.interrupted() => break,
-            () = live.source.wait(Some(limit)) => {}
-        }
-        live.step();
-    }
-    live.pipeline.limit_all(settle.max(SHORTEST_LIMIT));
-    live.snapshot();
-    let outcome = live.finish(Stop::Expired)?;
-    command.end_rest(&live.pipeline.descendants());
-    Ok((outcome, ended))
 }
 
 impl<'a> Live<'a> {

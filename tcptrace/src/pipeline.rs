@@ -159,12 +159,8 @@ impl Pipeline {
 
     /// The processes whose connections are looked for, if not all are.
     #[must_use]
-    pub fn descendants(&self) -> Vec<u32> {
-        let detector = self.detector.as_ref();
-        detector
-            .and_then(|detector| detector.descendants())
-            .map(Descendants::pids)
-            .unwrap_or_default()
+    pub fn descendants(&self) -> Option<&Descendants> {
+        self.detector.as_ref()?.descendants()
     }
 
     /// Whether snapshots are to be made at all.

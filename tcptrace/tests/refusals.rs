@@ -13,7 +13,15 @@ const NOBODY: u32 = 65_534;
 #[test]
 fn without_privileges_every_tracing_command_says_what_is_missing() {
     let program = Copy::new("privileges");
-    for args in [&["watch"][..], &["lifetimes"], &["list"], &["explain", "--duration", "1s"]] {
+    for args in [
+        &["watch"][..],
+        &["lifetimes"],
+        &["list"],
+        &["stuck"],
+        &["stuck", "--once"],
+        &["check", "--", "echo", "started"],
+        &["explain", "--duration", "1s"],
+    ] {
         let line = refused(program.as_nobody().args(args));
         assert_eq!(
             line,
@@ -55,7 +63,7 @@ fn what_a_filter_names_must_exist() {
         (["--netns", "4294967295"], "`lsns -t net` shows which there are"),
         (["--netns", "/nowhere/at/all"], "no network namespace at /nowhere/at/all"),
     ] {
-        for command in ["watch", "lifetimes", "list"] {
+        for command in ["watch", "lifetimes", "list", "stuck"] {
             let line = refused(Command::new(PROGRAM).arg(command).args(args));
             assert!(line.contains(answer), "{line}");
         }

@@ -17,6 +17,9 @@ use super::Cli;
 /// Exit status for wrong usage.
 const WRONG_USAGE: u8 = 2;
 
+/// What clap calls the command that `check` runs.
+const COMMAND: &str = "<COMMAND>";
+
 /// Why no command is run.
 #[derive(Debug)]
 pub enum Refusal {
@@ -85,8 +88,12 @@ fn mistake(error: &clap::Error) -> String {
         ErrorKind::UnknownArgument => {
             let suggested = option_name(&text(error, ContextKind::SuggestedArg));
             let fix = did_you_mean(&suggested);
+            // Where a command is run, this is probably the beginning of it.
+            let after_dashes = takes_command(error);
             if option.starts_with('-') {
                 format!("no option {option}: {fix}")
+            } else if after_dashes {
+                format!("{option} is no option: write -- before the command to run")
             } else {
                 format!("{option} is one argument too many: {fix}")
             }
@@ -110,6 +117,9 @@ fn mistake(error: &clap::Error) -> String {
                 format!("{option} and {other} exclude each other: give only one")
             }
         }
+        ErrorKind::MissingRequiredArgument if option == COMMAND => {
+            "no command to run: write it after --, like tcptrace check -- ./test.sh".to_owned()
+        }
         ErrorKind::MissingRequiredArgument => {
             format!("{option} is missing, which another option needs: add it, or see --help")
         }
@@ -125,10 +135,20 @@ fn mistake(error: &clap::Error) -> String {
     }
 }
 
-/// `--localport <LIST>` without its value, `--verbose...` without its dots.
+/// `--localport <LIST>` without its value, `--verbose...` without its dots; what is no option stays as
+/// the user wrote it.
 fn option_name(usage: &str) -> String {
-    let name = usage.split([' ', '=']).next().unwrap_or_default();
-    name.trim_end_matches("...").to_owned()
+    let name = if usage.starts_with('-') { usage.split([' ', '=']).next() } else { Some(usage) };
+    name.unwrap_or_default().trim_end_matches("...").to_owned()
+}
+
+/// Whether the mistake was made where a command to run belongs.
+fn takes_command(error: &clap::Error) -> bool {
+    let usage = match error.get(ContextKind::Usage) {
+        Some(ContextValue::StyledStr(usage)) => usage.to_string(),
+        _ => String::new(),
+    };
+    usage.contains(&format!("-- {COMMAND}"))
 }
 
 fn did_you_mean(suggested: &str) -> String {
@@ -223,6 +243,31 @@ mod tests {
             (&["watch", "--foramt"], "no option --foramt: did you mean --format?"),
             (&["watch", "-Z"], "no option -Z: see --help"),
             (&["watch", "now"], "now is one argument too many: see --help"),
+            (&["watch", "a b=c"], "a b=c is one argument too many: see --help"),
+            (&["check"], "no command to run: write it after --, like tcptrace check -- ./test.sh"),
+            (
+                &["check", "--json", "--"],
+                "no command to run: write it after --, like tcptrace check -- ./test.sh",
+            ),
+            (
+                &["check", "./my test.sh"],
+                "./my test.sh is no option: write -- before the command to run",
+            ),
+            (&["check", "--settel", "2s"], "no option --settel: did you mean --settle?"),
+            (&["stuck", "--setle", "2s"], "no option --setle: did you mean --state?"),
+            (
+                &["stuck", "--once", "--duration", "5s"],
+                "--once and --duration exclude each other: give only one",
+            ),
+            (
+                &["stuck", "--format", "bcc"],
+                "--format: bcc is not possible: use table, csv or json",
+            ),
+            (
+                &["stuck", "--limit", "ESTABLISHED=5s"],
+                "--limit: ESTABLISHED can have no limit: use SYN_SENT, SYN_RECV, FIN_WAIT1, \
+                 FIN_WAIT2, CLOSING, CLOSE_WAIT, LAST_ACK or CLOSE",
+            ),
             (&["list", "--duration", "5s"], "no option --duration: see --help"),
             (&["watch", "--raw=yes"], "--raw takes no value: leave yes out"),
             (&["wach"], "no command wach: did you mean watch?"),

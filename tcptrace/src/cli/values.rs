@@ -5,6 +5,7 @@ use std::{net::IpAddr, path::PathBuf, time::Duration};
 use ipnet::{IpNet, Ipv4Net};
 use tcptrace_common::tcp_state::TcpState;
 
+use super::usage::either;
 use crate::{
     event::Comm,
     model::{
@@ -117,9 +118,15 @@ pub fn limits(text: &str) -> Result<List<(TcpState, Duration)>, String> {
         let (name, time) = entry
             .split_once('=')
             .ok_or_else(|| format!("{entry} has no limit: write it like {example}"))?;
+        if name.is_empty() {
+            return Err(format!("{entry} has no state: write it like {example}"));
+        }
+        if time.is_empty() {
+            return Err(format!("{entry} has no limit: write it like {example}"));
+        }
         let state = parse_state(name).map_err(|error| format!("{name} is {error}"))?;
         if !Limits::default().set(state, Duration::ZERO) {
-            let states = DEFAULT_LIMITS.map(|(state, _)| state.name()).join(", ");
+            let states = either(&DEFAULT_LIMITS.map(|(state, _)| state.name()));
             return Err(format!("{state} can have no limit: use {states}"));
         }
         Ok((state, limit(time)?))
@@ -138,12 +145,19 @@ pub fn duration(text: &str) -> Result<Duration, String> {
 
 /// A time to wait, perhaps none.
 pub fn settle(text: &str) -> Result<Duration, String> {
-    if text == "0s" { Ok(Duration::ZERO) } else { time(text, "has no unit") }
+    match humantime::parse_duration(text) {
+        // Alone among times, humantime takes 0 without a unit.
+        Ok(Duration::ZERO) if text != "0" => Ok(Duration::ZERO),
+        _ => time(text, "is none"),
+    }
 }
 
 fn time(text: &str, if_none: &str) -> Result<Duration, String> {
     let hint = "write it like 30s, 5m or 2h";
-    if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) {
+    if text.is_empty() {
+        return Err(format!("the time is empty: {hint}"));
+    }
+    if text.bytes().all(|b| b.is_ascii_digit()) {
         return Err(format!("{text} has no unit: {hint}"));
     }
     match humantime::parse_duration(text) {
@@ -170,7 +184,7 @@ fn list<T>(
 mod tests {
     use std::time::Duration;
 
-    use super::{List, NetnsSelector, duration, netns, network, pids, ports};
+    use super::{List, NetnsSelector, duration, limits, netns, network, pids, ports, settle};
 
     #[test]
     fn lists_take_numbers_in_range() {
@@ -226,6 +240,30 @@ mod tests {
         }
         for text in ["", "0s", "0", "30", "-1", "-1s", "soon", "99999999999999999999s"] {
             assert!(duration(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn settling_may_take_no_time_but_not_without_a_unit() {
+        for (text, seconds) in [("0s", 0), ("0ms", 0), ("2s", 2), ("1m", 60)] {
+            assert_eq!(settle(text), Ok(Duration::from_secs(seconds)));
+        }
+        for text in ["", "0", "00", "2", "-1s", "soon"] {
+            assert!(settle(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn limits_are_for_states_that_can_have_one() {
+        let close_wait = (tcptrace_common::tcp_state::TcpState::CloseWait, Duration::from_secs(5));
+        for text in ["CLOSE_WAIT=5s", "close-wait=5s", " closewait=5s "] {
+            assert_eq!(limits(text), Ok(List(vec![close_wait])), "{text}");
+        }
+        for text in ["", "CLOSE_WAIT", "CLOSE_WAIT=", "=5s", "CLOSE_WAIT=5", "CLOSE_WAIT=0s"] {
+            assert!(limits(text).is_err(), "{text}");
+        }
+        for text in ["ESTABLISHED=5s", "LISTEN=5s", "TIME_WAIT=5s", "CLOSE_WAIT=5s,", "ALL=5s"] {
+            assert!(limits(text).is_err(), "{text}");
         }
     }
 }

@@ -2,15 +2,15 @@
 
 use std::{
     io::{self, IsTerminal as _, Write as _},
-    process::{self, ExitCode},
+    process::ExitCode,
 };
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 
 use super::tracing::{self, Trace, WithLosses};
 use crate::{
     cli::CheckArgs,
-    kernel::{Mode, clock},
+    kernel::clock,
     live::{self, Command, Ended, Outcome},
     model::{
         filter::Filter,
@@ -39,22 +39,16 @@ pub fn run(args: &CheckArgs, log_programs: bool) -> Result<ExitCode> {
         forks: true,
         log_programs,
     };
-    let options = detector::Options {
-        limits: args.limits.limits(),
-        kinds: args.limits.kinds(),
-        filter: Filter::default(),
-        min_count: args.limits.min_count,
-        only_of: Some(Descendants::of(process::id())),
-    };
     tracing::event_loop()?.block_on(async {
         let mut command = Command::new(&args.command)?;
         let mut source = tracing::start(&trace)?;
-        if source.mode() == Mode::Classic || !source.has_hook("sched_process_fork") {
-            bail!(
-                "cannot tell which connections are the command's: this kernel has no BTF, or \
-                 refuses sched_process_fork; `tcptrace doctor` tells what is missing"
-            );
-        }
+        let options = detector::Options {
+            limits: args.limits.limits(),
+            kinds: args.limits.kinds(),
+            filter: Filter::default(),
+            min_count: args.limits.min_count,
+            only_of: Some(Descendants::of(source.own_pid())),
+        };
         let mut pipeline = Pipeline::stuck(tracing::options(&source), options, clock::sample());
         let findings = Findings::new(style, tracing::times(), args.each);
         let mut sink = WithLosses { sink: findings, json: style.format == Format::Json };
@@ -68,11 +62,14 @@ pub fn run(args: &CheckArgs, log_programs: bool) -> Result<ExitCode> {
     })
 }
 
-/// The command's own failure comes first, for whoever runs it wants to know that first.
+/// The command's own failure comes first, for whoever runs it wants to know that first. What was found
+/// is true, even if there may be more.
 fn status(outcome: &Outcome, ended: Ended) -> ExitCode {
+    // A lost record may have told of a process of the command.
+    let incomplete = outcome.incomplete || outcome.summary.lost.ring_full > 0;
     match u8::try_from(ended.status) {
-        Ok(0) if outcome.incomplete => ExitCode::from(INCOMPLETE),
         Ok(0) if outcome.summary.findings() > 0 => ExitCode::from(FOUND),
+        Ok(0) if incomplete => ExitCode::from(INCOMPLETE),
         Ok(status) => ExitCode::from(status),
         Err(_) => ExitCode::FAILURE,
     }

@@ -113,9 +113,12 @@ pub fn event_loop() -> Result<Runtime> {
 /// loop.
 ///
 /// # Errors
-/// If this machine does not allow tracing.
+/// If this machine does not allow tracing, or not what is asked for.
 pub fn start(trace: &Trace) -> Result<KernelSource> {
     let source = KernelSource::start(&source_options(trace))?;
+    if trace.forks {
+        must_tell_forks(&source)?;
+    }
     note_degradation(&source);
     Ok(source)
 }
@@ -187,6 +190,22 @@ fn source_options(trace: &Trace) -> SourceOptions {
         forks: trace.forks,
         log_programs: trace.log_programs,
         ..SourceOptions::default()
+    }
+}
+
+/// Without forks nothing is known to be anybody's, which is no degradation but the end.
+fn must_tell_forks(source: &KernelSource) -> Result<()> {
+    let hook = source.hooks().iter().find(|hook| hook.name == "sched_process_fork");
+    let problem = match (source.mode(), hook) {
+        (Mode::Classic, _) => source.degraded().or(Some("no BTF")),
+        (Mode::Btf, hook) => hook.map_or(Some("no such hook"), |hook| hook.problem.as_deref()),
+    };
+    match problem {
+        Some(problem) => bail!(
+            "cannot tell which processes are the command's (sched_process_fork: {problem}); \
+             `tcptrace doctor` tells what is missing"
+        ),
+        None => Ok(()),
     }
 }
 

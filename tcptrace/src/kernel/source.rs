@@ -4,7 +4,11 @@ use std::{
     collections::BTreeMap,
     fs::{self, File},
     io::Read as _,
-    os::fd::{AsFd as _, AsRawFd as _},
+    os::{
+        fd::{AsFd as _, AsRawFd as _},
+        unix::fs::MetadataExt as _,
+    },
+    process,
     time::Duration,
 };
 
@@ -14,6 +18,7 @@ use aya::{
     programs::{BtfTracePoint, TracePoint},
 };
 use aya_log::EbpfLogger;
+use rustix::net::{AddressFamily, SocketType, socket};
 use tcptrace_common::{record::SocketRecord, symbols};
 use tokio::{
     io::{Interest, unix::AsyncFd},
@@ -38,6 +43,9 @@ const BUSY_INTERVAL: Duration = Duration::from_millis(4);
 const IDLE_INTERVAL: Duration = Duration::from_millis(64);
 /// Records taken out in one go, so that a flood cannot keep the loop from its other duties.
 const MAX_BATCH: usize = 65_536;
+
+/// Inode number of the pid namespace that the system began with (`PROC_PID_INIT_INO`).
+const INITIAL_PID_NAMESPACE: u64 = 0xEFFF_FFFC;
 
 /// What to trace, and how.
 #[derive(Clone, Debug)]
@@ -292,5 +300,29 @@ impl KernelSource {
         } else {
             holders::from_proc()
         }
+    }
+
+    /// Our pid as events have it. In a pid namespace that is not the one that we know, but we are
+    /// found by what we hold.
+    #[must_use]
+    pub fn own_pid(&mut self) -> u32 {
+        if fs::metadata("/proc/self/ns/pid")
+            .is_ok_and(|namespace| namespace.ino() == INITIAL_PID_NAMESPACE)
+        {
+            return process::id();
+        }
+        self.holder_of_ours().unwrap_or_else(|| {
+            log::warn!("cannot find out our pid outside of this pid namespace");
+            process::id()
+        })
+    }
+
+    fn holder_of_ours(&mut self) -> Option<u32> {
+        let socket = socket(AddressFamily::INET, SocketType::STREAM, None).ok()?;
+        let inode =
+            u32::try_from(File::from(socket.try_clone().ok()?).metadata().ok()?.ino()).ok()?;
+        let holders = self.holders().ok()?;
+        let holder = holders.descriptors.iter().find(|holder| holder.inode == inode)?;
+        Some(holder.process.pid)
     }
 }

@@ -1,29 +1,28 @@
-//! A command under our eyes: its signals, its end, and what it leaves running.
+//! A command under our eyes: its start, its signals and its end.
 
 use std::{
     ffi::OsString,
     fs::File,
-    os::unix::process::ExitStatusExt as _,
-    process::{self, ExitStatus},
-    time::{Duration, Instant},
+    future::pending,
+    io::ErrorKind,
+    os::unix::process::CommandExt as _,
+    process::{self, Command as Start},
 };
 
 use anyhow::{Context as _, Result, anyhow};
+use procfs::process::Process;
 use rustix::{
-    event::{PollFd, PollFlags, Timespec, poll},
     process::{
-        Pid, PidfdFlags, Signal as ToSend, WaitOptions, getpgrp, pidfd_open, pidfd_send_signal,
-        set_child_subreaper, set_parent_process_death_signal, waitpid,
+        Pid, Signal as ToSend, WaitOptions, WaitStatus, getpgrp, kill_process, set_child_subreaper,
+        set_parent_process_death_signal, wait,
     },
     termios::tcgetpgrp,
 };
-use tokio::{
-    process::{Child, Command as Start},
-    signal::unix::{Signal, SignalKind, signal},
-};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// How long processes that the command left running have to end by themselves.
-const GRACE: Duration = Duration::from_secs(2);
+use super::leftovers::Leftovers;
+use crate::output::escape::printable_text;
+
 /// Status of a process that a signal has ended, without the signal's number; as shells have it.
 const BY_SIGNAL: i32 = 128;
 
@@ -31,11 +30,12 @@ const BY_SIGNAL: i32 = 128;
 #[derive(Debug)]
 pub struct Command {
     words: Vec<OsString>,
-    child: Option<Child>,
-    interrupt: Signal,
-    terminate: Signal,
-    hangup: Signal,
-    quit: Signal,
+    signals: Signals,
+    /// A child of ours has ended.
+    burials: Signal,
+    pid: Option<Pid>,
+    status: Option<WaitStatus>,
+    leftovers: Leftovers,
     interrupted: bool,
 }
 
@@ -55,14 +55,13 @@ impl Command {
     /// # Errors
     /// If signals cannot be watched.
     pub fn new(words: &[OsString]) -> Result<Self> {
-        let watch = |kind| signal(kind).context("cannot watch for signals");
         Ok(Self {
             words: words.to_vec(),
-            child: None,
-            interrupt: watch(SignalKind::interrupt())?,
-            terminate: watch(SignalKind::terminate())?,
-            hangup: watch(SignalKind::hangup())?,
-            quit: watch(SignalKind::quit())?,
+            signals: Signals::new()?,
+            burials: signal(SignalKind::child()).context("cannot watch for signals")?,
+            pid: None,
+            status: None,
+            leftovers: Leftovers::default(),
             interrupted: false,
         })
     }
@@ -76,10 +75,10 @@ impl Command {
     pub(super) fn start(&mut self) -> Result<()> {
         // What the command leaves behind becomes our child, so that it can be ended.
         set_child_subreaper(Pid::from_raw(1)).context("cannot become a subreaper")?;
+        self.leftovers = Leftovers::from_now_on();
         let (program, arguments) = self.words.split_first().context("no command")?;
         let mut start = Start::new(program);
-        // Should we fail, the command does not go on without us.
-        start.args(arguments).kill_on_drop(true);
+        start.args(arguments);
         let ours = process::id();
         // SAFETY: between fork and exec only system calls are made, nothing is allocated.
         unsafe {
@@ -89,94 +88,119 @@ impl Command {
                 // If that was before the line above.
                 let parent = rustix::process::getppid();
                 if parent.map(|pid| pid.as_raw_nonzero().get().unsigned_abs()) != Some(ours) {
-                    return Err(std::io::ErrorKind::Interrupted.into());
+                    return Err(ErrorKind::Interrupted.into());
                 }
                 Ok(())
             });
         }
         let child = start.spawn().map_err(|error| {
-            anyhow!("cannot start {}: {error}; name a program that exists", self.program())
+            let program = self.program();
+            let fix = match error.kind() {
+                ErrorKind::NotFound => "name a program that exists",
+                _ => "name a program that may be run",
+            };
+            anyhow!("cannot start {}: {error}; {fix}", printable_text(&program))
         })?;
-        self.child = Some(child);
+        self.pid = Some(Pid::from_child(&child));
         Ok(())
     }
 
     /// Waits for its end, passing on signals. Nothing is lost if this is not waited for to the end.
     pub(super) async fn wait(&mut self) -> Result<Ended> {
-        let child = self.child.as_mut().context("the command was not started")?;
+        let pid = self.pid.context("the command was not started")?;
         loop {
+            self.bury();
+            if let Some(status) = self.status {
+                return Ok(Ended { status: code(status), interrupted: self.interrupted });
+            }
             let signal = tokio::select! {
-                status = child.wait() => {
-                    let status = status.context("cannot wait for the command")?;
-                    return Ok(Ended { status: code(status), interrupted: self.interrupted });
-                }
-                _ = self.interrupt.recv() => ToSend::INT,
-                _ = self.terminate.recv() => ToSend::TERM,
-                _ = self.hangup.recv() => ToSend::HUP,
-                _ = self.quit.recv() => ToSend::QUIT,
+                _ = self.burials.recv() => continue,
+                signal = self.signals.next() => signal,
             };
             self.interrupted = true;
             // What a terminal sends it sends to all of its foreground processes.
             let sent_already = matches!(signal, ToSend::INT | ToSend::QUIT) && on_terminal();
-            if !sent_already && let Some(pid) = child.id().and_then(pid_of) {
-                // It may have ended just now.
-                _ = rustix::process::kill_process(pid, signal);
+            if !sent_already {
+                // It has not been buried, so this is no other process.
+                _ = kill_process(pid, signal);
             }
         }
     }
 
     /// Waits for a signal after its end.
     pub(super) async fn interrupted(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-            _ = self.hangup.recv() => {}
-            _ = self.quit.recv() => {}
-        }
+        self.signals.next().await;
     }
 
-    /// Ends what still runs of these processes, first by SIGTERM, then by SIGKILL.
-    pub(super) fn end_rest(&mut self, pids: &[u32]) {
-        let ours = process::id();
-        let pids = pids.iter().filter(|pid| **pid != ours && is_running(**pid));
-        let rest: Vec<_> = pids
-            .filter_map(|pid| Some((*pid, pidfd_open(pid_of(*pid)?, PidfdFlags::empty()).ok()?)))
-            .collect();
-        if rest.is_empty() {
-            return;
-        }
-        let names: Vec<String> = rest.iter().map(|(pid, _)| pid.to_string()).collect();
-        log::warn!("the command left processes running, which are ended: {}", names.join(", "));
-        for (_, pidfd) in &rest {
-            _ = pidfd_send_signal(pidfd, ToSend::TERM);
-        }
-        let deadline = Instant::now() + GRACE;
-        for (pid, pidfd) in &rest {
-            let left = deadline.saturating_duration_since(Instant::now());
-            let left = Timespec::try_from(left).unwrap_or_default();
-            let mut polled = [PollFd::new(pidfd, PollFlags::IN)];
-            if poll(&mut polled, Some(&left)).is_ok_and(|ended| ended == 0) {
-                _ = pidfd_send_signal(pidfd, ToSend::KILL);
+    /// Takes leave of the children that have ended: the command, and processes of it that came to us
+    /// when their parents ended. Without that they would keep their pids.
+    pub(super) fn bury(&mut self) {
+        while let Ok(Some((pid, status))) = wait(WaitOptions::NOHANG) {
+            if self.pid == Some(pid) && self.status.is_none() {
+                self.status = Some(status);
             }
-            // Those whose parents have ended are ours to bury.
-            _ = pid_of(*pid).map(|pid| waitpid(Some(pid), WaitOptions::NOHANG));
+        }
+    }
+
+    /// Ends what still runs of the command's processes: our descendants since its start, as far as
+    /// they are of `those` (ascending), if it tells.
+    pub(super) fn end_rest(&mut self, those: impl FnMut() -> Option<Vec<u32>>) {
+        let leftovers = std::mem::take(&mut self.leftovers);
+        if self.pid.is_some() {
+            leftovers.end(those, || self.bury());
         }
     }
 }
 
-fn code(status: ExitStatus) -> i32 {
-    status.code().or_else(|| Some(BY_SIGNAL + status.signal()?)).unwrap_or(BY_SIGNAL)
+/// What may ask the command to end. What was ignored when we began, as by nohup, stays so.
+#[derive(Debug)]
+struct Signals {
+    interrupt: Option<Signal>,
+    terminate: Option<Signal>,
+    hangup: Option<Signal>,
+    quit: Option<Signal>,
 }
 
-fn pid_of(pid: u32) -> Option<Pid> {
-    i32::try_from(pid).ok().and_then(Pid::from_raw)
+impl Signals {
+    fn new() -> Result<Self> {
+        let status = Process::myself().and_then(|process| process.status());
+        let ignored = status.map(|status| status.sigign).unwrap_or_default();
+        let watch = |kind: SignalKind| {
+            let bit = 1_u64 << (kind.as_raw_value() - 1);
+            let wanted = (ignored & bit == 0).then(|| signal(kind));
+            wanted.transpose().context("cannot watch for signals")
+        };
+        Ok(Self {
+            interrupt: watch(SignalKind::interrupt())?,
+            terminate: watch(SignalKind::terminate())?,
+            hangup: watch(SignalKind::hangup())?,
+            quit: watch(SignalKind::quit())?,
+        })
+    }
+
+    async fn next(&mut self) -> ToSend {
+        tokio::select! {
+            () = received(&mut self.interrupt) => ToSend::INT,
+            () = received(&mut self.terminate) => ToSend::TERM,
+            () = received(&mut self.hangup) => ToSend::HUP,
+            () = received(&mut self.quit) => ToSend::QUIT,
+        }
+    }
 }
 
-/// Whether the process runs and is no zombie.
-fn is_running(pid: u32) -> bool {
-    let process = i32::try_from(pid).ok().and_then(|pid| procfs::process::Process::new(pid).ok());
-    let state = process.and_then(|process| process.stat().ok()).map(|stat| stat.state);
-    state.is_some_and(|state| !matches!(state, 'Z' | 'X'))
+async fn received(signal: &mut Option<Signal>) {
+    let came = match signal {
+        Some(signal) => signal.recv().await,
+        None => None,
+    };
+    if came.is_none() {
+        pending::<()>().await;
+    }
+}
+
+fn code(status: WaitStatus) -> i32 {
+    let by_signal = || Some(BY_SIGNAL + status.terminating_signal()?);
+    status.exit_status().or_else(by_signal).unwrap_or(BY_SIGNAL)
 }
 
 /// Whether we and the command are in the foreground of a terminal.

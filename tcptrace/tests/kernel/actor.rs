@@ -1,5 +1,5 @@
 //! The process that acts in a scenario: this same binary, started again under a name of its own and
-//! in the scenario's network namespace.
+//! in the scenario's network namespace, or where its parent is if it is told none.
 //!
 //! It reads one command a line and answers one line, once the system call is done: `ok`, with
 //! `local=` and `remote=` where a socket has them, or `err ECONNREFUSED …`. It has one thread, so
@@ -12,7 +12,7 @@ use std::{
     io::{self, BufRead as _, BufReader, Read as _, Write as _},
     net::{Ipv4Addr, Shutdown, SocketAddr},
     os::fd::{AsRawFd, OwnedFd},
-    thread,
+    process, thread,
     time::{Duration, Instant},
 };
 
@@ -35,10 +35,10 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Obeys until the input ends.
 pub(crate) fn main(name: &str) -> Result<()> {
-    let netns = env::var(NETNS).context("an actor is told its namespace")?;
-    let file = File::open(&netns).with_context(|| format!("cannot open {netns}"))?;
-    sys::enter_netns(&file).with_context(|| format!("cannot enter {netns}"))?;
-    drop(file);
+    if let Ok(netns) = env::var(NETNS) {
+        let file = File::open(&netns).with_context(|| format!("cannot open {netns}"))?;
+        sys::enter_netns(&file).with_context(|| format!("cannot enter {netns}"))?;
+    }
     sys::set_comm(&unescape(name)?)?;
     let mut actor = Actor::default();
     let mut line = String::new();
@@ -56,12 +56,19 @@ pub(crate) fn main(name: &str) -> Result<()> {
             stdout.flush()?;
         }
         line.clear();
+        if actor.stays {
+            loop {
+                thread::park();
+            }
+        }
     }
     Ok(())
 }
 
 #[derive(Default)]
 struct Actor {
+    /// It outlives whoever tells it what to do.
+    stays: bool,
     sockets: HashMap<String, Socket>,
     children: HashMap<String, Child>,
     /// Sockets that are only to be held.
@@ -187,6 +194,9 @@ impl Actor {
                 drop(self.sockets.remove(name).with_context(|| format!("no socket {name}"))?);
             }
             ("until", [state]) => self.until(name, state)?,
+            // The answer has to be out before this process reads no more.
+            ("stay", []) => self.stays = true,
+            ("which", []) => return Ok(format!("ok pid={}", process::id())),
             _ => bail!("no command {verb} with {} words", options.len() + 1),
         }
         Ok("ok".to_owned())

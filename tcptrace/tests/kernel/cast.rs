@@ -141,7 +141,7 @@ impl Answer {
         }
     }
 
-    fn parse(line: &str) -> Result<Self> {
+    pub(crate) fn parse(line: &str) -> Result<Self> {
         let mut answer = Self::default();
         let mut words = line.split_whitespace();
         match words.next() {

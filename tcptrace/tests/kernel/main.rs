@@ -11,6 +11,7 @@
 
 mod actor;
 mod cast;
+mod check;
 mod churn;
 mod compare;
 mod expect;
@@ -52,6 +53,7 @@ fn main() -> ExitCode {
     trials.extend(explain::trials());
     trials.extend(surroundings::trials());
     trials.extend(self_check::trials());
+    trials.extend(check::trials());
     let conclusion = libtest_mimic::run(&arguments, trials);
     let stopped = tracer::stop_shared().and(stuck::stop_shared());
     if conclusion.has_failed() {

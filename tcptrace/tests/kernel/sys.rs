@@ -5,7 +5,7 @@ use std::{
     ffi::CString,
     fs::File,
     io,
-    os::fd::{AsFd as _, AsRawFd as _},
+    os::fd::{AsFd as _, AsRawFd as _, OwnedFd},
     time::Duration,
 };
 
@@ -105,10 +105,19 @@ pub(crate) fn fork() -> io::Result<Forked> {
 
 /// Sends a signal to one process and waits for its end; false if it did not end in time.
 pub(crate) fn end(pid: u32, signal: Signal, patience: Duration) -> Result<bool> {
-    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).context("a pid is positive")?;
     // Taken first, so that it is certain which process is meant.
-    let process = pidfd_open(pid, PidfdFlags::empty())?;
-    kill_process(pid, signal)?;
+    let process = pidfd_open(pid_of(pid)?, PidfdFlags::empty())?;
+    kill_process(pid_of(pid)?, signal)?;
+    ended(&process, patience)
+}
+
+/// Waits for the end of a process that is referred to; false if it did not come in time.
+pub(crate) fn ended(process: &OwnedFd, patience: Duration) -> Result<bool> {
     let patience = Timespec::try_from(patience)?;
-    Ok(poll(&mut [PollFd::new(&process, PollFlags::IN)], Some(&patience))? > 0)
+    Ok(poll(&mut [PollFd::new(process, PollFlags::IN)], Some(&patience))? > 0)
+}
+
+/// The number of a process as system calls take it.
+pub(crate) fn pid_of(pid: u32) -> Result<Pid> {
+    i32::try_from(pid).ok().and_then(Pid::from_raw).context("a pid is positive")
 }

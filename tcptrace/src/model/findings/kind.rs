@@ -33,6 +33,9 @@ pub enum Kind {
     TimeWaitPressure,
 }
 
+/// A part of a name that is shorter could be anything.
+const SHORTEST_PART: usize = 4;
+
 impl Kind {
     /// All of them.
     pub const ALL: [Self; 12] = [
@@ -81,7 +84,12 @@ impl Kind {
             Some((distance, kind)) if distance <= 1 + key.len() / 4 => {
                 Err(UnknownKind { nearest: Some(kind) })
             }
-            _ => Err(UnknownKind { nearest: None }),
+            // A part of a name is near enough.
+            _ => Err(UnknownKind {
+                nearest: Self::ALL
+                    .into_iter()
+                    .find(|kind| key.len() >= SHORTEST_PART && kind.name().contains(&key)),
+            }),
         }
     }
 
@@ -146,7 +154,11 @@ mod tests {
         let nearest = |name| Kind::parse(name).expect_err(name).nearest;
         assert_eq!(nearest("close_wait_not_close"), Some(Kind::CloseWaitNotClosed));
         assert_eq!(nearest("finwait2_orphan"), Some(Kind::FinWait2Orphan));
-        assert_eq!(nearest("leak"), None);
+        assert_eq!(nearest("close_wait"), Some(Kind::CloseWaitNotClosed));
+        assert_eq!(nearest("Orphan"), Some(Kind::FinWait2Orphan));
+        assert_eq!(nearest("leak"), Some(Kind::ClosedFdLeaked));
+        assert_eq!(nearest("fin"), None);
+        assert_eq!(nearest("hanging"), None);
         assert_eq!(
             UnknownKind { nearest: Some(Kind::ClosedFdLeaked) }.to_string(),
             "no kind of finding: did you mean closed_fd_leaked?"
