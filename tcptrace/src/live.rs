@@ -314,7 +314,7 @@ fn time_of(event: &Event) -> Timestamp {
         Event::Lost(_) => Timestamp(0),
         Event::DumpEnd(end) => end.started,
         Event::Clock(sample) => sample.boot,
-        Event::SnapshotEnd(at) => *at,
+        Event::SnapshotEnd(at) | Event::Tick(at) => *at,
         Event::Holder(_) | Event::Process(_) | Event::Sysctls(_) => Timestamp(u64::MAX),
     }
 }
