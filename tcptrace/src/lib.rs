@@ -9,4 +9,5 @@ pub mod model;
 pub mod output;
 pub mod pipeline;
 pub mod recording;
+pub mod replay;
 pub mod time;

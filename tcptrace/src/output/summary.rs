@@ -9,6 +9,7 @@ use tcptrace_common::tcp_state::TcpState;
 use super::{
     escape, json,
     times::{Times, Utc},
+    units::Size,
 };
 use crate::{
     event::Lost,
@@ -56,6 +57,16 @@ pub fn check_text(summary: &Summary, program: &str, status: i32) -> String {
         _ = writeln!(text, "tcptrace: {program} failed: its exit status is {status}");
     }
     text
+}
+
+/// The same about a recording of so many events and bytes.
+#[must_use]
+pub fn recorded_text(summary: &Summary, events: u64, bytes: u64) -> String {
+    let recorded = format!("{} in {}B", counted(events, "event"), Size(bytes));
+    with_losses(
+        summary,
+        &[format!("recorded {recorded}"), counted(summary.transitions(), "transition")],
+    )
 }
 
 fn with_losses(summary: &Summary, told: &[String]) -> String {

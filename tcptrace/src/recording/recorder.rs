@@ -33,6 +33,16 @@ pub struct Recorder {
     dropped: u64,
     /// What was written or waits to be.
     progress: Progress,
+    report: Report,
+}
+
+/// Called once a second, at most.
+struct Report(Box<dyn FnMut(Progress)>);
+
+impl std::fmt::Debug for Report {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Report")
+    }
 }
 
 /// How far a recording is.
@@ -48,7 +58,7 @@ pub struct Progress {
 
 impl Recorder {
     /// A recorder that writes to `sink`, which it closes at the end; with `sync` each batch is on the
-    /// disk before the next is written.
+    /// disk before the next is written. `report` is told once a second how far it is.
     ///
     /// # Errors
     /// If no thread can be started.
@@ -57,6 +67,7 @@ impl Recorder {
         compression: Compression,
         sink: W,
         sync: impl Fn(&W) -> std::io::Result<()> + Send + 'static,
+        report: impl FnMut(Progress) + 'static,
     ) -> Result<Self> {
         let encoder = Encoder::new(metadata, compression)?;
         let (sender, batches) = mpsc::sync_channel(WAITING_BATCHES);
@@ -80,6 +91,7 @@ impl Recorder {
             opened: Instant::now(),
             dropped: 0,
             progress: Progress::default(),
+            report: Report(Box::new(report)),
         })
     }
 
@@ -111,13 +123,8 @@ impl Recorder {
             let count = std::mem::take(&mut self.dropped);
             self.add(&Event::Lost(Lost { at: now, count, why: LostWhy::RecorderBehind }))?;
         }
+        (self.report.0)(self.progress);
         self.close_batch()
-    }
-
-    /// How far the recording is.
-    #[must_use]
-    pub fn progress(&self) -> Progress {
-        self.progress
     }
 
     fn close_batch(&mut self) -> Result<()> {

@@ -45,6 +45,9 @@ pub struct Options {
     pub min_count: u64,
     /// Only what these processes opened, accepted or hold.
     pub only_of: Option<Descendants>,
+    /// Ask for the processes behind all that waits, not only behind what is news: somebody may judge
+    /// the same snapshot by other limits.
+    pub all_holders: bool,
 }
 
 /// A finding that has been told.
@@ -194,7 +197,8 @@ impl Detector {
         let index = self.snapshot.index();
         let mut wanted: BTreeMap<u32, Holder> = BTreeMap::new();
         let over = self.waiting(tracker).into_iter().filter(|waiting| {
-            waiting.is_over_limit() && self.is_news(&waiting.subject, waiting.size())
+            self.options.all_holders
+                || waiting.is_over_limit() && self.is_news(&waiting.subject, waiting.size())
         });
         for waiting in over {
             for holder in index.everyone_near(waiting.socket) {
