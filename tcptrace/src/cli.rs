@@ -2,8 +2,10 @@
 
 pub mod explain_args;
 pub mod filter_args;
+pub mod input_args;
 pub mod limit_args;
 pub mod output_args;
+pub mod record_args;
 pub mod usage;
 pub mod values;
 
@@ -14,8 +16,10 @@ use log::LevelFilter;
 
 use explain_args::ExplainArgs;
 use filter_args::FilterArgs;
+use input_args::InputArgs;
 use limit_args::LimitArgs;
 use output_args::{LinesArgs, OutputArgs, without_bcc};
+use record_args::RecordArgs;
 use usage::Refusal;
 
 /// Follows every TCP connection of this Linux host, live and through every state (it is not the
@@ -104,6 +108,8 @@ pub enum Command {
     Stuck(StuckArgs),
     /// Runs a command, then fails if it left stuck connections behind.
     Check(CheckArgs),
+    /// Events to a file, to be asked about later.
+    Record(RecordArgs),
     /// The state diagram, the states one by one, and what the kernel's settings really do.
     Explain(ExplainArgs),
     /// What this machine allows, with the fix for what is missing.
@@ -125,6 +131,9 @@ pub struct WatchArgs {
     /// How they read.
     #[command(flatten)]
     pub lines: LinesArgs,
+    /// Where from.
+    #[command(flatten)]
+    pub input: InputArgs,
     /// How long.
     #[command(flatten)]
     pub span: SpanArgs,
@@ -148,6 +157,9 @@ pub struct LifetimesArgs {
     /// How they read.
     #[command(flatten)]
     pub lines: LinesArgs,
+    /// Where from.
+    #[command(flatten)]
+    pub input: InputArgs,
     /// How long.
     #[command(flatten)]
     pub span: SpanArgs,
@@ -176,7 +188,7 @@ pub struct ListArgs {
 #[command(after_help = STUCK_HELP)]
 pub struct StuckArgs {
     /// Look at what there is now, print it, and end.
-    #[arg(long, conflicts_with = "duration")]
+    #[arg(long, conflicts_with_all = ["duration", "input"])]
     pub once: bool,
     /// Show every connection of a group, not three examples (table).
     #[arg(long)]
@@ -190,6 +202,9 @@ pub struct StuckArgs {
     /// How they read.
     #[command(flatten)]
     pub lines: LinesArgs,
+    /// Where from.
+    #[command(flatten)]
+    pub input: InputArgs,
     /// How long.
     #[command(flatten)]
     pub span: SpanArgs,
@@ -279,7 +294,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, Refusal> {
         Command::Stuck(args) => args.lines.output.check()?,
         Command::Check(args) => args.output.check()?,
         Command::Explain(args) => args.check()?,
-        Command::Doctor(_) => {}
+        Command::Record(_) | Command::Doctor(_) => {}
     }
     Ok(cli)
 }

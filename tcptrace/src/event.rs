@@ -37,6 +37,8 @@ pub enum Event {
     Process(ProcessDetails),
     /// The settings of a network namespace.
     Sysctls(Sysctls),
+    /// Time has passed: nothing that happened earlier is to come.
+    Tick(Timestamp),
     /// A snapshot is complete: the dump that ended last was of all namespaces, and the holders,
     /// processes and settings since belong to it.
     SnapshotEnd(Timestamp),
@@ -348,6 +350,8 @@ pub enum LostWhy {
     Recursion,
     /// A record that could not be decoded.
     Undecodable,
+    /// The recorder could not write as fast as the events came.
+    RecorderBehind,
 }
 
 impl LostWhy {
@@ -358,6 +362,7 @@ impl LostWhy {
             Self::RingFull => "ring_full",
             Self::Recursion => "recursion",
             Self::Undecodable => "undecodable",
+            Self::RecorderBehind => "recorder_behind",
         }
     }
 }

@@ -8,4 +8,6 @@ pub mod live;
 pub mod model;
 pub mod output;
 pub mod pipeline;
+pub mod recording;
+pub mod replay;
 pub mod time;

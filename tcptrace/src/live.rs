@@ -26,6 +26,7 @@ use crate::{
     kernel::{KernelSource, clock},
     model::{change::Change, summary::Summary},
     pipeline::Pipeline,
+    recording::Recorder,
     time::{ClockSample, Timestamp},
 };
 
@@ -43,6 +44,9 @@ const SNAPSHOT_INTERVAL: Duration = Duration::from_millis(100);
 const HOLDER_INTERVAL: Duration = Duration::from_millis(100);
 /// The shortest time between two dumps.
 const DUMP_INTERVAL: Duration = Duration::from_millis(250);
+
+/// How exactly a recording knows up to when it tells everything.
+const TICK_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Batches taken in one go where the ring buffer should be empty afterwards: more than it can hold.
 const MAX_BATCHES: usize = 8;
@@ -73,6 +77,14 @@ struct Live<'a> {
     looks: Budget,
     clock_at: Instant,
     incomplete: bool,
+    /// What is recorded, if anything is.
+    recorder: Option<&'a mut Recorder>,
+    /// Up to when everything has been taken in.
+    upto: Timestamp,
+    /// Up to when the recording says so.
+    ticked: Timestamp,
+    /// Why recording failed, once it has.
+    failed: Option<anyhow::Error>,
 }
 
 /// How a run went.
@@ -95,13 +107,15 @@ pub async fn run(
     source: &mut KernelSource,
     pipeline: &mut Pipeline,
     sink: &mut dyn Sink,
+    recorder: Option<&mut Recorder>,
     duration: Option<Duration>,
 ) -> Result<Outcome> {
     let mut stop = StopSignals::new(duration)?;
     let mut live = Live::new(source, pipeline, sink);
+    live.recorder = recorder;
     live.snapshot();
     let mut ended = live.write()?;
-    while ended.is_none() {
+    while ended.is_none() && live.failed.is_none() {
         let limit = live.time_to_deadline();
         tokio::select! {
             biased;
@@ -147,12 +161,48 @@ impl<'a> Live<'a> {
             looks: Budget::new(SNAPSHOT_INTERVAL, COST_SHARE),
             clock_at: Instant::now(),
             incomplete: false,
+            recorder: None,
+            upto: Timestamp::default(),
+            ticked: Timestamp::default(),
+            failed: None,
+        }
+    }
+
+    /// Takes in an event: for the pipeline, and for the recording.
+    fn feed(&mut self, event: &Event) {
+        self.pipeline.feed(event);
+        self.record(event);
+    }
+
+    fn advance_to(&mut self, now: Timestamp) {
+        self.pipeline.advance_to(now);
+        self.upto = now;
+        if self.ticked + TICK_INTERVAL <= now {
+            self.ticked = now;
+            self.record(&Event::Tick(now));
+        }
+        if let Some(recorder) = &mut self.recorder
+            && let Err(error) = recorder.advance_to(now)
+        {
+            self.failed = Some(error);
+        }
+    }
+
+    fn record(&mut self, event: &Event) {
+        if let Some(recorder) = &mut self.recorder
+            && let Err(error) = recorder.add(event)
+        {
+            self.failed = Some(error);
         }
     }
 
     /// Tells what came until now, as the last of the run.
     fn finish(&mut self, stop: Stop) -> Result<Outcome> {
         self.drain_rest();
+        self.record(&Event::Tick(self.upto));
+        if let Some(error) = self.failed.take() {
+            return Err(error);
+        }
         self.pipeline.finish();
         if stop != Stop::StdoutClosed {
             self.write()?;
@@ -171,7 +221,7 @@ impl<'a> Live<'a> {
         let upto = self.source.drain(&mut self.batch);
         self.feed_batch();
         if let Some(upto) = upto {
-            self.pipeline.advance_to(upto);
+            self.advance_to(upto);
             self.sample_clock();
             if self.snapshots.is_ready()
                 && self.pipeline.wants_snapshot(upto, self.looks.is_ready())
@@ -207,7 +257,7 @@ impl<'a> Live<'a> {
             {
                 self.look_for_holders();
             }
-            self.pipeline.feed(event);
+            self.feed(event);
             self.format();
         }
         self.batch = batch;
@@ -222,7 +272,7 @@ impl<'a> Live<'a> {
         let sample = clock::sample();
         let expected = self.pipeline.clock().wall_ns(sample.boot);
         if sample.wall_ns.abs_diff(expected) > CLOCK_STEP_NS {
-            self.pipeline.feed(&Event::Clock(sample));
+            self.feed(&Event::Clock(sample));
         }
     }
 
@@ -266,7 +316,7 @@ fn time_of(event: &Event) -> Timestamp {
         Event::Lost(_) => Timestamp(0),
         Event::DumpEnd(end) => end.started,
         Event::Clock(sample) => sample.boot,
-        Event::SnapshotEnd(at) => *at,
+        Event::SnapshotEnd(at) | Event::Tick(at) => *at,
         Event::Holder(_) | Event::Process(_) | Event::Sysctls(_) => Timestamp(u64::MAX),
     }
 }

@@ -30,8 +30,9 @@ enum View {
 #[derive(Debug)]
 pub struct Pipeline {
     view: View,
-    /// Asked for findings instead of changes.
     detector: Option<Box<Detector>>,
+    /// What is shown: findings, or the changes that they came of.
+    shows_findings: bool,
     selection: Selection,
     clock: ClockSample,
     changes: Vec<Change>,
@@ -60,13 +61,28 @@ impl Pipeline {
         options.only = stuck.filter.clone();
         let view = View::Tracked(Box::new(Tracker::new(options)));
         let detector = Some(Box::new(Detector::new(stuck)));
-        Self { detector, ..Self::new(view, Filter::default(), clock) }
+        Self { detector, shows_findings: true, ..Self::new(view, Filter::default(), clock) }
+    }
+
+    /// A pipeline that tracks connections, and asks for what a recording needs so that findings can be
+    /// told from it too.
+    #[must_use]
+    pub fn recorded(
+        options: Options,
+        filter: Filter,
+        mut stuck: detector::Options,
+        clock: ClockSample,
+    ) -> Self {
+        stuck.all_holders = true;
+        let detector = Some(Box::new(Detector::new(stuck)));
+        Self { detector, ..Self::tracked(options, filter, clock) }
     }
 
     fn new(view: View, filter: Filter, clock: ClockSample) -> Self {
         Self {
             view,
             detector: None,
+            shows_findings: false,
             selection: Selection::new(filter),
             clock,
             changes: Vec::new(),
@@ -116,12 +132,11 @@ impl Pipeline {
 
     fn select(&mut self) {
         for change in self.changes.drain(..) {
-            match (&self.detector, &change) {
-                (None, _) | (_, Change::Stuck(_) | Change::Resolved(_) | Change::Lost(_)) => {
-                    self.selection.pass(change, &mut self.shown);
-                }
-                (Some(_), Change::Moved(moved)) => self.told.count(moved.to),
-                (Some(_), _) => {}
+            let is_finding = matches!(change, Change::Stuck(_) | Change::Resolved(_));
+            if is_finding == self.shows_findings || matches!(change, Change::Lost(_)) {
+                self.selection.pass(change, &mut self.shown);
+            } else if let Change::Moved(moved) = &change {
+                self.told.count(moved.to);
             }
         }
     }
@@ -146,7 +161,7 @@ impl Pipeline {
     /// Whether knowing who holds the socket of this event would complete its line.
     #[must_use]
     pub fn wants_holder(&self, transition: &Transition) -> bool {
-        self.detector.is_none()
+        !self.shows_findings
             && self.tracker().is_some_and(|tracker| tracker.wants_holder(transition))
     }
 

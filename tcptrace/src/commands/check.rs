@@ -34,6 +34,7 @@ pub fn run(args: &CheckArgs, log_programs: bool) -> Result<ExitCode> {
     let trace = Trace {
         filter: Filter::default(),
         style,
+        input: Vec::new(),
         duration: None,
         raw: false,
         forks: true,
@@ -48,9 +49,11 @@ pub fn run(args: &CheckArgs, log_programs: bool) -> Result<ExitCode> {
             filter: Filter::default(),
             min_count: args.limits.min_count,
             only_of: Some(Descendants::of(source.own_pid())),
+            all_holders: false,
         };
-        let mut pipeline = Pipeline::stuck(tracing::options(&source), options, clock::sample());
-        let findings = Findings::new(style, tracing::times(), args.each);
+        let clock = clock::sample();
+        let mut pipeline = Pipeline::stuck(tracing::options(&source), options, clock);
+        let findings = Findings::new(style, tracing::times(clock), args.each);
         let mut sink = WithLosses { sink: findings, json: style.format == Format::Json };
         let (outcome, ended) =
             live::run_command(&mut source, &mut pipeline, &mut sink, &mut command, args.settle)

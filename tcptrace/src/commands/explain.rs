@@ -37,6 +37,7 @@ pub fn run(args: &ExplainArgs, log_programs: bool) -> Result<ExitCode> {
             let trace = Trace {
                 filter: tracing::filter(&args.filter)?,
                 style: Style::new(Format::Table),
+                input: Vec::new(),
                 duration: Some(duration),
                 raw: false,
                 forks: false,

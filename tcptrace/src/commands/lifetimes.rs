@@ -21,8 +21,9 @@ use crate::{
 pub fn run(args: &LifetimesArgs, log_programs: bool) -> Result<ExitCode> {
     let style = args.lines.style(io::stdout().is_terminal());
     let trace = Trace {
-        filter: tracing::filter(&args.filter)?,
+        filter: tracing::filter_for(&args.filter, &args.input)?,
         style,
+        input: args.input.input.clone(),
         duration: args.span.duration,
         raw: false,
         forks: false,

@@ -5,6 +5,7 @@ pub mod doctor;
 pub mod explain;
 pub mod lifetimes;
 pub mod list;
+pub mod record;
 pub mod stuck;
 pub mod tracing;
 pub mod watch;
@@ -26,6 +27,7 @@ pub fn run(cli: &Cli) -> Result<ExitCode> {
         Command::Lifetimes(args) => lifetimes::run(args, log_programs),
         Command::List(args) => list::run(args),
         Command::Check(args) => check::run(args, log_programs),
+        Command::Record(args) => record::run(args, log_programs),
         Command::Stuck(args) => stuck::run(args, log_programs),
         Command::Explain(args) => explain::run(args, log_programs),
         Command::Doctor(args) => doctor::run(args),

@@ -16,6 +16,7 @@ use crate::{
     model::{change::Change, filter::Filter, findings::detector},
     output::{stuck::Findings, style::Format, summary::stuck_text},
     pipeline::Pipeline,
+    replay,
     time::ClockSample,
 };
 
@@ -30,11 +31,12 @@ const INCOMPLETE: u8 = 3;
 /// If this machine does not allow tracing, or stdout fails.
 pub fn run(args: &StuckArgs, log_programs: bool) -> Result<ExitCode> {
     let style = args.lines.style(io::stdout().is_terminal());
-    let filter = tracing::filter(&args.filter)?;
+    let filter = tracing::filter_for(&args.filter, &args.input)?;
     let trace = Trace {
         // The other end may be in any namespace.
         filter: Filter { netns: None, ..filter.clone() },
         style,
+        input: args.input.input.clone(),
         duration: args.span.duration,
         raw: false,
         forks: false,
@@ -46,21 +48,31 @@ pub fn run(args: &StuckArgs, log_programs: bool) -> Result<ExitCode> {
         filter,
         min_count: args.limits.min_count,
         only_of: None,
+        all_holders: false,
     };
-    tracing::event_loop()?.block_on(async {
-        let mut source = tracing::start(&trace)?;
-        let tracker = tracing::options(&source);
-        let mut pipeline = Pipeline::stuck(tracker, options, clock::sample());
-        let findings = Findings::new(style, tracing::times(), args.each);
-        let mut sink = WithLosses { sink: findings, json: style.format == Format::Json };
-        let outcome = if args.once {
-            live::look(&mut source, &mut pipeline, &mut sink)?
-        } else {
-            live::run(&mut source, &mut pipeline, &mut sink, trace.duration).await?
-        };
-        tracing::tell_summary(&style, &outcome.summary, &stuck_text(&outcome.summary))?;
-        Ok(status(&outcome))
-    })
+    let sink = |clock| WithLosses {
+        sink: Findings::new(style, tracing::times(clock), args.each),
+        json: style.format == Format::Json,
+    };
+    let outcome = if trace.input.is_empty() {
+        tracing::event_loop()?.block_on(async {
+            let mut source = tracing::start(&trace)?;
+            let clock = clock::sample();
+            let mut pipeline = Pipeline::stuck(tracing::options(&source), options, clock);
+            let mut sink = sink(clock);
+            if args.once {
+                live::look(&mut source, &mut pipeline, &mut sink)
+            } else {
+                live::run(&mut source, &mut pipeline, &mut sink, None, trace.duration).await
+            }
+        })?
+    } else {
+        let (mut input, tracker, clock) = tracing::open(&trace.input)?;
+        let mut pipeline = Pipeline::stuck(tracker, options, clock);
+        replay::run(&mut input, &mut pipeline, &mut sink(clock))?
+    };
+    tracing::tell_summary(&style, &outcome.summary, &stuck_text(&outcome.summary))?;
+    Ok(status(&outcome))
 }
 
 fn status(outcome: &Outcome) -> ExitCode {

@@ -1,6 +1,11 @@
 //! What the tracing commands share: from arguments to a running trace and its summary.
 
-use std::{io::Write as _, path::Path, process::ExitCode, time::Duration};
+use std::{
+    io::Write as _,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
 
 use anyhow::{Context as _, Result, bail};
 use bytes::BytesMut;
@@ -8,7 +13,7 @@ use jiff::tz::TimeZone;
 use tokio::runtime::{self, Runtime};
 
 use crate::{
-    cli::{filter_args::FilterArgs, values::NetnsSelector},
+    cli::{filter_args::FilterArgs, input_args::InputArgs, values::NetnsSelector},
     event::Lost,
     kernel::{KernelSource, Mode, SourceOptions, clock, namespaces},
     live::{self, Sink},
@@ -24,6 +29,8 @@ use crate::{
         times::Times,
     },
     pipeline::Pipeline,
+    recording::{Input, Metadata},
+    replay,
     time::ClockSample,
 };
 
@@ -34,6 +41,8 @@ pub struct Trace {
     pub filter: Filter,
     /// How the lines read.
     pub style: Style,
+    /// Read these recordings instead of tracing.
+    pub input: Vec<PathBuf>,
     /// Stop after this time.
     pub duration: Option<Duration>,
     /// Show the tracepoint's own view.
@@ -59,6 +68,26 @@ pub fn filter(args: &FilterArgs) -> Result<Filter> {
     Ok(filter)
 }
 
+/// The filter of a view, which shows what is or what was.
+///
+/// # Errors
+/// If what the arguments name does not exist, or means nothing for a recording.
+pub fn filter_for(args: &FilterArgs, input: &InputArgs) -> Result<Filter> {
+    if input.input.is_empty() { filter(args) } else { filter_recorded(args) }
+}
+
+/// The filter for recordings, which may be of another machine: nothing that it names is here.
+///
+/// # Errors
+/// If a namespace is named otherwise than by its number.
+fn filter_recorded(args: &FilterArgs) -> Result<Filter> {
+    match &args.netns {
+        None => Ok(args.filter(None)),
+        Some(NetnsSelector::Inode(inode)) => Ok(args.filter(Some(*inode))),
+        Some(_) => bail!("of a recording, name a network namespace by its inode number"),
+    }
+}
+
 fn resolve_netns(selector: &NetnsSelector) -> Result<u32> {
     match selector {
         NetnsSelector::Own => namespaces::own(),
@@ -72,10 +101,10 @@ fn resolve_netns(selector: &NetnsSelector) -> Result<u32> {
     }
 }
 
-/// What turns event times into text, from now on.
+/// What turns event times into text; `clock` is the sample at the start of the trace.
 #[must_use]
-pub fn times() -> Times {
-    Times::new(TimeZone::system(), clock::sample(), clock::now())
+pub fn times(clock: ClockSample) -> Times {
+    Times::new(TimeZone::system(), clock, clock.boot)
 }
 
 /// Runs a trace of transitions to its end.
@@ -83,19 +112,40 @@ pub fn times() -> Times {
 /// # Errors
 /// If this machine does not allow tracing, or stdout fails.
 pub fn run<S: Sink>(trace: &Trace, make_sink: impl FnOnce(Times) -> S) -> Result<ExitCode> {
-    event_loop()?.block_on(async {
-        let mut source = start(trace)?;
-        let mut pipeline = if trace.raw {
-            Pipeline::raw(trace.filter.clone(), clock::sample())
+    let pipeline = |options, clock| {
+        if trace.raw {
+            Pipeline::raw(trace.filter.clone(), clock)
         } else {
-            Pipeline::tracked(options(&source), trace.filter.clone(), clock::sample())
-        };
-        let mut sink =
-            WithLosses { sink: make_sink(times()), json: trace.style.format == Format::Json };
-        let outcome = live::run(&mut source, &mut pipeline, &mut sink, trace.duration).await?;
-        tell_summary(&trace.style, &outcome.summary, &summary_text(&outcome.summary))?;
-        Ok(ExitCode::SUCCESS)
-    })
+            Pipeline::tracked(options, trace.filter.clone(), clock)
+        }
+    };
+    let json = trace.style.format == Format::Json;
+    let outcome = if trace.input.is_empty() {
+        event_loop()?.block_on(async {
+            let mut source = start(trace)?;
+            let clock = clock::sample();
+            let mut pipeline = pipeline(options(&source), clock);
+            let mut sink = WithLosses { sink: make_sink(times(clock)), json };
+            live::run(&mut source, &mut pipeline, &mut sink, None, trace.duration).await
+        })?
+    } else {
+        let (mut input, options, clock) = open(&trace.input)?;
+        let mut pipeline = pipeline(options, clock);
+        let mut sink = WithLosses { sink: make_sink(times(clock)), json };
+        replay::run(&mut input, &mut pipeline, &mut sink)?
+    };
+    tell_summary(&trace.style, &outcome.summary, &summary_text(&outcome.summary))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Opens recordings, with what the tracker may assume of them and their clock.
+///
+/// # Errors
+/// If they cannot be read.
+pub fn open(paths: &[PathBuf]) -> Result<(Input, Options, ClockSample)> {
+    let input = Input::open(paths)?;
+    let Metadata { reset_hook, destroy_hook, clock, .. } = *input.metadata();
+    Ok((input, Options { reset_hook, destroy_hook, ..Options::default() }, clock))
 }
 
 /// What signals, timers and the ring buffer are waited for with.
@@ -228,8 +278,7 @@ fn note_degradation(source: &KernelSource) {
 /// Losses are told when they happen: in the data where it has a place for them, else on stderr.
 fn tell_lost(lost: &Lost, clock: &ClockSample, json: bool, out: &mut BytesMut) {
     if json {
-        let mut times = times();
-        times.set_clock(*clock);
+        let times = times(*clock);
         lost_json(out, &times, lost);
     } else {
         log::warn!(

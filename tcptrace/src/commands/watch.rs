@@ -24,8 +24,9 @@ use crate::{
 pub fn run(args: &WatchArgs, log_programs: bool) -> Result<ExitCode> {
     let style = args.lines.style(io::stdout().is_terminal());
     let trace = Trace {
-        filter: tracing::filter(&args.filter)?,
+        filter: tracing::filter_for(&args.filter, &args.input)?,
         style,
+        input: args.input.input.clone(),
         duration: args.span.duration,
         // bcc prints what the tracepoint says.
         raw: args.raw || matches!(style.format, Format::Bcc | Format::BccCsv),

@@ -6,6 +6,7 @@ pub mod decode;
 mod holders;
 mod layout;
 mod loader;
+pub mod machine;
 pub mod namespaces;
 mod netlink;
 pub mod processes;

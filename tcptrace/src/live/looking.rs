@@ -16,14 +16,14 @@ impl Live<'_> {
         self.look_for_holders();
         if self.pipeline.takes_snapshots() {
             for sysctls in sysctls::of(&self.pipeline.wanted_sysctls()) {
-                self.pipeline.feed(&Event::Sysctls(sysctls));
+                self.feed(&Event::Sysctls(sysctls));
             }
             for holder in self.pipeline.wanted_processes() {
                 if let Some(details) = processes::details(&holder) {
-                    self.pipeline.feed(&Event::Process(details));
+                    self.feed(&Event::Process(details));
                 }
             }
-            self.pipeline.feed(&Event::SnapshotEnd(clock::now()));
+            self.feed(&Event::SnapshotEnd(clock::now()));
         }
         log::debug!("a snapshot cost {:?}", clock::processor_time().saturating_sub(begun));
         self.snapshots.spend(begun);
@@ -38,7 +38,7 @@ impl Live<'_> {
                     self.merge(holders.over);
                 }
                 for holder in holders.descriptors {
-                    self.pipeline.feed(&Event::Holder(holder));
+                    self.feed(&Event::Holder(holder));
                 }
             }
             Err(error) => {
@@ -74,7 +74,7 @@ impl Live<'_> {
         }
         self.merge(sockets);
         if let Some(end) = end {
-            self.pipeline.feed(&Event::DumpEnd(end));
+            self.feed(&Event::DumpEnd(end));
             self.format();
         }
         self.dumps.spend(begun);

@@ -35,6 +35,8 @@ pub struct Losses {
     pub recursion: u64,
     /// A record that could not be decoded.
     pub undecodable: u64,
+    /// The recorder could not write as fast as the events came.
+    pub recorder_behind: u64,
 }
 
 impl Summary {
@@ -70,6 +72,7 @@ impl Losses {
             LostWhy::RingFull => &mut self.ring_full,
             LostWhy::Recursion => &mut self.recursion,
             LostWhy::Undecodable => &mut self.undecodable,
+            LostWhy::RecorderBehind => &mut self.recorder_behind,
         };
         *counter = counter.saturating_add(lost.count);
     }
@@ -77,7 +80,8 @@ impl Losses {
     /// Lost records, for whatever reason.
     #[must_use]
     pub const fn total(&self) -> u64 {
-        self.ring_full.saturating_add(self.recursion).saturating_add(self.undecodable)
+        let unread = self.recursion.saturating_add(self.undecodable);
+        self.ring_full.saturating_add(unread).saturating_add(self.recorder_behind)
     }
 }
 

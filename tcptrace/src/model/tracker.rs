@@ -126,6 +126,7 @@ impl Tracker {
                 self.resync = self.resync.max(Some(lost.at));
                 changes.push(Change::Lost(*lost));
             }
+            Event::Tick(now) => self.advance_to(*now, changes),
             Event::Fork(_)
             | Event::Process(_)
             | Event::Sysctls(_)

@@ -7,6 +7,7 @@
 pub mod connections;
 pub mod escape;
 pub mod explain;
+pub mod progress;
 pub mod sockets;
 pub mod stuck;
 pub mod style;

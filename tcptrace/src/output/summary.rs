@@ -9,6 +9,7 @@ use tcptrace_common::tcp_state::TcpState;
 use super::{
     escape, json,
     times::{Times, Utc},
+    units::Size,
 };
 use crate::{
     event::Lost,
@@ -58,17 +59,28 @@ pub fn check_text(summary: &Summary, program: &str, status: i32) -> String {
     text
 }
 
+/// The same about a recording of so many events and bytes.
+#[must_use]
+pub fn recorded_text(summary: &Summary, events: u64, bytes: u64) -> String {
+    let recorded = format!("{} in {}B", counted(events, "event"), Size(bytes));
+    with_losses(
+        summary,
+        &[format!("recorded {recorded}"), counted(summary.transitions(), "transition")],
+    )
+}
+
 fn with_losses(summary: &Summary, told: &[String]) -> String {
     let lost = match summary.lost.total() {
         0 => "nothing lost".to_owned(),
         lost => format!("{} lost", counted(lost, "record")),
     };
     let mut text = format!("tcptrace: {}, {lost}\n", told.join(", "));
-    let Losses { ring_full, recursion, undecodable } = summary.lost;
+    let Losses { ring_full, recursion, undecodable, recorder_behind } = summary.lost;
     let notes: Vec<String> = [
         (ring_full, "lost because the ring buffer was full"),
         (recursion, "lost to recursion"),
         (undecodable, "undecodable"),
+        (recorder_behind, "lost because the recorder was behind"),
         (summary.uncertain, "uncertain for what was missed"),
         (summary.evicted, "forgotten for lack of room"),
     ]
@@ -95,6 +107,7 @@ pub fn summary_json(out: &mut BytesMut, summary: &Summary) {
             ring_full: lost.ring_full,
             recursion: lost.recursion,
             undecodable: lost.undecodable,
+            recorder_behind: lost.recorder_behind,
         },
         uncertain: summary.uncertain,
         evicted: summary.evicted,
@@ -158,6 +171,7 @@ struct LossesFields {
     ring_full: u64,
     recursion: u64,
     undecodable: u64,
+    recorder_behind: u64,
 }
 
 #[derive(Serialize)]
@@ -191,7 +205,7 @@ mod tests {
         summary.count(TcpState::Close);
         summary.connections = 2;
         insta::assert_snapshot!(summary_text(&summary), @"tcptrace: 1 transition, 2 finished connections, nothing lost");
-        summary.lost = Losses { ring_full: 10, recursion: 2, undecodable: 0 };
+        summary.lost = Losses { ring_full: 10, recursion: 2, undecodable: 0, recorder_behind: 0 };
         summary.uncertain = 3;
         summary.evicted = 5;
         insta::assert_snapshot!(summary_text(&summary), @"
@@ -206,7 +220,7 @@ mod tests {
         summary.count(TcpState::TimeWait);
         let mut out = BytesMut::new();
         summary_json(&mut out, &summary);
-        insta::assert_snapshot!(text(&out), @r#"{"type":"summary","transitions":1,"states":{"ESTABLISHED":0,"SYN_SENT":0,"SYN_RECV":0,"FIN_WAIT1":0,"FIN_WAIT2":0,"TIME_WAIT":1,"CLOSE":0,"CLOSE_WAIT":0,"LAST_ACK":0,"LISTEN":0,"CLOSING":0,"NEW_SYN_RECV":0},"connections":0,"lost":{"ring_full":0,"recursion":0,"undecodable":0},"uncertain":0,"evicted":0,"kinds":{"close_wait_not_closed":0,"close_wait_not_accepted":0,"fin_wait2_half_closed":0,"fin_wait2_orphan":0,"fin_wait1_unacked":0,"fin_wait1_zero_window":0,"last_ack_unacked":0,"closing_unacked":0,"syn_sent_unanswered":0,"syn_recv_unacked":0,"closed_fd_leaked":0,"time_wait_pressure":0},"resolved":0}"#);
+        insta::assert_snapshot!(text(&out), @r#"{"type":"summary","transitions":1,"states":{"ESTABLISHED":0,"SYN_SENT":0,"SYN_RECV":0,"FIN_WAIT1":0,"FIN_WAIT2":0,"TIME_WAIT":1,"CLOSE":0,"CLOSE_WAIT":0,"LAST_ACK":0,"LISTEN":0,"CLOSING":0,"NEW_SYN_RECV":0},"connections":0,"lost":{"ring_full":0,"recursion":0,"undecodable":0,"recorder_behind":0},"uncertain":0,"evicted":0,"kinds":{"close_wait_not_closed":0,"close_wait_not_accepted":0,"fin_wait2_half_closed":0,"fin_wait2_orphan":0,"fin_wait1_unacked":0,"fin_wait1_zero_window":0,"last_ack_unacked":0,"closing_unacked":0,"syn_sent_unanswered":0,"syn_recv_unacked":0,"closed_fd_leaked":0,"time_wait_pressure":0},"resolved":0}"#);
     }
 
     #[test]

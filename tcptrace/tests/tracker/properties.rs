@@ -113,6 +113,7 @@ fn time_of(event: &Event) -> Option<Timestamp> {
         | Event::Process(_)
         | Event::Sysctls(_)
         | Event::SnapshotEnd(_)
+        | Event::Tick(_)
         | Event::Lost(_)
         | Event::Clock(_) => None,
     }

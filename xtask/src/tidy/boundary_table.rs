@@ -69,6 +69,26 @@ pub(super) const BOUNDARIES: &[Boundary] = &[
         why: "the model is pure: events and the time are arguments, facts are results",
     },
     Boundary {
+        modules: Modules::These(&["recording"]),
+        may: &[],
+        may_not: &[
+            "crate::cli",
+            "crate::commands",
+            "crate::kernel",
+            "crate::live",
+            "crate::model",
+            "crate::output",
+            "crate::pipeline",
+        ],
+        why: "a recording holds events, and knows nothing of what becomes of them",
+    },
+    Boundary {
+        modules: Modules::AllBut(&["recording"]),
+        may: &[],
+        may_not: &["arrow_array", "arrow_buffer", "arrow_ipc", "arrow_schema"],
+        why: "only recording/ knows how events lie in a file",
+    },
+    Boundary {
         modules: Modules::These(&["kernel"]),
         may: &["crate::model::filter"],
         may_not: &["crate::model", "crate::output", "crate::pipeline", "crate::commands"],

@@ -58,8 +58,8 @@ pub fn socket(bytes: &[u8], jiffy_ns: u64) -> Option<Socket> {
 fn waiting(record: &SocketRecord, at: Timestamp, jiffy_ns: u64) -> Option<Timestamp> {
     #[expect(clippy::cast_possible_truncation, reason = "the stamp has the low 32 bits only")]
     let wrapping = |unit_ns: u64| {
-        let passed = ((record.mono_ns / unit_ns) as u32).wrapping_sub(record.waiting as u32);
-        u64::from(passed).saturating_mul(unit_ns)
+        let now = (record.mono_ns / unit_ns) as u32;
+        passed(now, record.waiting as u32).saturating_mul(unit_ns)
     };
     let stamped = known(record.waiting)?;
     let passed_ns = if record.shape == SHAPE_MINISOCK {
@@ -69,6 +69,9 @@ fn waiting(record: &SocketRecord, at: Timestamp, jiffy_ns: u64) -> Option<Timest
         record.mono_ns.checked_sub(stamped.checked_mul(1_000)?)?
     } else if record.timer == TIMER_PROBE {
         return stamp(u32::try_from(stamped).ok()?, record, jiffy_ns);
+    } else if record.state != TcpState::SynSent.number() && record.retransmits == 0 {
+        // Left over from an earlier loss: nothing is being sent again.
+        return None;
     } else if record.flags & FLAG_USEC != 0 {
         wrapping(1_000)
     } else {
@@ -95,13 +98,19 @@ fn timer(record: &SocketRecord, at: Timestamp, jiffy_ns: u64) -> Option<Timer> {
     Some(Timer { kind, expires, retransmits: record.retransmits })
 }
 
+/// From one reading of a clock of 32 bits to a later one. A stamp may be taken after the clock was
+/// read, where the iterator does not hold the socket's lock, and is no older than that.
+fn passed(now: u32, stamp: u32) -> u64 {
+    let passed = now.wrapping_sub(stamp);
+    if passed > u32::MAX / 2 { 0 } else { passed.into() }
+}
+
 /// The latest moment at which a stamp of the low 32 bits of jiffies can have been taken, so that
 /// the time since then is a lower bound: a jiffy may have been nearly over.
 fn stamp(jiffies: u32, record: &SocketRecord, jiffy_ns: u64) -> Option<Timestamp> {
     let jiffies = known(jiffies)?;
     #[expect(clippy::cast_possible_truncation, reason = "the stamp has the low 32 bits only")]
-    let passed = (record.jiffies as u32).wrapping_sub(jiffies);
-    let passed = u64::from(passed.saturating_sub(1));
+    let passed = passed(record.jiffies as u32, jiffies).saturating_sub(1);
     Some(Timestamp(record.boot_ns) - Duration::from_nanos(passed.saturating_mul(jiffy_ns)))
 }
 

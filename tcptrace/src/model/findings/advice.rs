@@ -25,7 +25,7 @@ pub struct Advice {
 
 /// How far a program has read what came before the peer's FIN, and the FIN itself, which the kernel
 /// counts as one byte.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Unread {
     /// Everything: it has been told of the end.
     Nothing,
@@ -48,7 +48,7 @@ impl Unread {
 }
 
 /// What the advice depends on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Case {
     /// What is wrong.
     pub kind: Kind,
@@ -68,6 +68,20 @@ pub struct Case {
 }
 
 impl Case {
+    /// The plain case of a kind.
+    #[must_use]
+    pub const fn new(kind: Kind, held_by: HeldBy, netns: u32) -> Self {
+        Self {
+            kind,
+            held_by,
+            netns,
+            unread: Unread::Nothing,
+            queue_full: false,
+            window_closed: false,
+            peer_here: false,
+        }
+    }
+
     /// What is to be said in this case.
     #[must_use]
     pub fn advice(&self, sysctls: Option<&Sysctls>) -> Advice {

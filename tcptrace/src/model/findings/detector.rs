@@ -32,6 +32,9 @@ use crate::{
 /// within the limit for half-open requests.
 const LOOK_INTERVAL: Duration = Duration::from_secs(5);
 
+/// How long a finding is remembered whose namespace no dump covers any more, as it may be gone.
+const UNSEEN_FOR: Duration = Duration::from_secs(60);
+
 /// What counts as a finding.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
@@ -45,6 +48,9 @@ pub struct Options {
     pub min_count: u64,
     /// Only what these processes opened, accepted or hold.
     pub only_of: Option<Descendants>,
+    /// Ask for the processes behind all that waits, not only behind what is news: somebody may judge
+    /// the same snapshot by other limits.
+    pub all_holders: bool,
 }
 
 /// A finding that has been told.
@@ -194,7 +200,9 @@ impl Detector {
         let index = self.snapshot.index();
         let mut wanted: BTreeMap<u32, Holder> = BTreeMap::new();
         let over = self.waiting(tracker).into_iter().filter(|waiting| {
-            waiting.is_over_limit() && self.is_news(&waiting.subject, waiting.kind, waiting.size())
+            self.options.all_holders
+                || waiting.is_over_limit()
+                    && self.is_news(&waiting.subject, waiting.kind, waiting.size())
         });
         for waiting in over {
             for holder in index.everyone_near(waiting.socket) {
@@ -230,7 +238,7 @@ impl Detector {
             if size.count < self.options.min_count {
                 continue;
             }
-            if self.is_news(&found.subject, found.key.kind, found.size) {
+            if self.is_news(&found.subject, found.key.case.kind, found.size) {
                 let mut finding = report.finding(&found);
                 let told = Told { finding: told_of(&finding), size: found.size };
                 finding.again = self.told.insert(found.subject, told).is_some();
@@ -289,13 +297,18 @@ impl Detector {
         snapshot: &Snapshot,
         changes: &mut Vec<Change>,
     ) {
-        let found = report.found.iter().map(|found| (found.subject, found.key.kind));
+        let found = report.found.iter().map(|found| (found.subject, found.key.case.kind));
         let here: HashMap<Subject, Kind> =
             all.iter().map(|waiting| (waiting.subject, waiting.kind)).chain(found).collect();
         let is_over = |subject, finding: &Resolved| match here.get(subject) {
             Some(kind) => !finding.kind.is_like(*kind),
             None => snapshot.covers(finding.netns),
         };
+        // Of what is in a namespace that can no longer be looked into, nothing will be heard.
+        self.told.retain(|subject, told| {
+            let Resolved { at: told_at, netns, .. } = told.finding;
+            here.contains_key(subject) || snapshot.covers(netns) || told_at + UNSEEN_FOR > at
+        });
         let over = self.told.iter().filter(|(subject, told)| is_over(*subject, &told.finding));
         let mut gone: Vec<_> = over.map(|(subject, _)| *subject).collect();
         gone.sort_unstable();

@@ -5,12 +5,8 @@ use std::{
     time::Duration,
 };
 
-use super::{
-    finding::{HeldBy, Service},
-    kind::Kind,
-};
+use super::{advice::Case, finding::Service};
 use crate::{
-    event::Process,
     model::change::Dwell,
     time::{Timestamp, nanoseconds},
 };
@@ -22,26 +18,13 @@ const SHORTEST_SPAN: Duration = Duration::from_secs(10);
 /// Counts kept for a group, at most.
 const MAX_COUNTS: usize = 1024;
 
-/// What findings of one group have in common.
+/// What findings of one group have in common: also the case, so that what is said about the group is
+/// true of each of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct GroupKey {
-    pub(super) kind: Kind,
-    pub(super) held_by: HeldBy,
+    pub(super) case: Case,
     pub(super) pid: Option<u32>,
     pub(super) service: Service,
-    pub(super) netns: u32,
-}
-
-impl GroupKey {
-    pub(super) fn new(
-        kind: Kind,
-        held_by: HeldBy,
-        process: Option<&Process>,
-        service: Service,
-        netns: u32,
-    ) -> Self {
-        Self { kind, held_by, pid: process.map(|process| process.pid), service, netns }
-    }
 }
 
 /// How many there are in a group, and how old the oldest is.
@@ -105,13 +88,20 @@ impl Growth {
 mod tests {
     use std::collections::HashMap;
 
-    use super::{GroupKey, Growth, HeldBy, Kind, Service, Size};
-    use crate::{model::change::Dwell, time::Timestamp};
+    use super::{Case, GroupKey, Growth, Service, Size};
+    use crate::{
+        model::{
+            change::Dwell,
+            findings::{finding::HeldBy, kind::Kind},
+        },
+        time::Timestamp,
+    };
 
     const SECOND: u64 = 1_000_000_000;
 
     fn key() -> GroupKey {
-        GroupKey::new(Kind::CloseWaitNotClosed, HeldBy::Processes, None, Service::Local(80), 1)
+        let case = Case::new(Kind::CloseWaitNotClosed, HeldBy::Processes, 1);
+        GroupKey { case, pid: None, service: Service::Local(80) }
     }
 
     fn grown(counts: &[(u64, u64)]) -> Option<f64> {

@@ -116,9 +116,10 @@ impl<'a> Report<'a> {
         let service = service.unwrap_or(Service::Remote(remote.addr, remote.port));
         let user = waiting.user.filter(|_| held_by != HeldBy::Processes);
         let process = owners.first().map(|owner| &owner.process).or(user.as_ref());
+        let case = self.case(waiting, held_by);
         Found {
             subject: waiting.subject,
-            key: GroupKey::new(waiting.kind, held_by, process, service, socket.netns),
+            key: GroupKey { case, pid: process.map(|process| process.pid), service },
             size: waiting.size(),
             held_by,
             user,
@@ -145,15 +146,6 @@ impl<'a> Report<'a> {
             let (held_by, owners) = self.index.holding(peer);
             Peer { state: peer.state, netns: peer.netns, held_by, owners }
         });
-        let case = Case {
-            kind: waiting.kind,
-            held_by: found.held_by,
-            netns: socket.netns,
-            unread: Unread::of(socket.recv_q),
-            queue_full: self.queue_is_full(socket),
-            window_closed: socket.timer.is_some_and(|timer| timer.kind == TimerKind::Probe),
-            peer_here: peer.as_ref().is_some_and(|peer| !peer.owners.is_empty()),
-        };
         Finding {
             at: socket.at,
             again: false,
@@ -174,20 +166,35 @@ impl<'a> Report<'a> {
             timer: socket.timer,
             expires: self.expires(socket),
             pressure: None,
-            advice: self.advice(case),
+            advice: self.advice(found.key.case),
         }
     }
 
+    /// What the advice depends on, and only that: what makes no difference would split groups.
+    fn case(&self, waiting: &Waiting<'_>, held_by: HeldBy) -> Case {
+        let Waiting { socket, kind, .. } = *waiting;
+        let mut case = Case::new(kind, held_by, socket.netns);
+        match kind {
+            Kind::CloseWaitNotClosed => case.unread = Unread::of(socket.recv_q),
+            Kind::SynSentUnanswered | Kind::SynRecvUnacked => {
+                case.queue_full = self.queue_is_full(socket);
+            }
+            Kind::LastAckUnacked => {
+                case.window_closed =
+                    socket.timer.is_some_and(|timer| timer.kind == TimerKind::Probe);
+            }
+            _ => {}
+        }
+        let names_the_peer = matches!(
+            kind,
+            Kind::FinWait2HalfClosed | Kind::FinWait2Orphan | Kind::FinWait1ZeroWindow
+        ) || case.window_closed;
+        let peer = if names_the_peer { self.index.peer(socket) } else { None };
+        case.peer_here = peer.is_some_and(|peer| !self.index.holding(peer).1.is_empty());
+        case
+    }
+
     fn finding_of_destination(&self, found: &Found<'a>, pressure: &UnderPressure) -> Finding {
-        let case = Case {
-            kind: Kind::TimeWaitPressure,
-            held_by: HeldBy::Nobody,
-            netns: pressure.destination.netns,
-            unread: Unread::Nothing,
-            queue_full: false,
-            window_closed: false,
-            peer_here: false,
-        };
         Finding {
             at: pressure.at,
             again: false,
@@ -208,7 +215,7 @@ impl<'a> Report<'a> {
             timer: None,
             expires: None,
             pressure: Some(pressure.pressure),
-            advice: self.advice(case),
+            advice: self.advice(found.key.case),
         }
     }
 
@@ -255,7 +262,11 @@ fn of_destination<'a>(pressure: UnderPressure, user: Option<Process>) -> Found<'
     let netns = pressure.destination.netns;
     Found {
         subject: Subject::Destination(pressure.destination),
-        key: GroupKey::new(Kind::TimeWaitPressure, HeldBy::Nobody, user.as_ref(), service, netns),
+        key: GroupKey {
+            case: Case::new(Kind::TimeWaitPressure, HeldBy::Nobody, netns),
+            pid: user.map(|user| user.pid),
+            service,
+        },
         size: pressure.pressure.percent().into(),
         held_by: HeldBy::Nobody,
         owners: Vec::new(),

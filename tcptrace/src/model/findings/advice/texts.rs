@@ -50,7 +50,7 @@ impl Case {
                 .to_owned(),
             remedy: vec![
                 "In this program: a time limit for the answer, then close().".to_owned(),
-                format!("Find out why {} does not close: it is in CLOSE_WAIT.", self.peer()),
+                format!("Find out why {} does not close.", self.peer()),
                 "SO_KEEPALIVE on this socket helps if the peer's host is gone, and only then."
                     .to_owned(),
             ],
@@ -81,8 +81,9 @@ impl Case {
                     itself."
                 .to_owned(),
             remedy: vec![
-                format!("Find out why {} does not close: it is in CLOSE_WAIT.", self.peer()),
-                "Here there is nothing to mend: an orphan takes about 256 bytes and expires."
+                format!("Find out why {} does not close.", self.peer()),
+                "Here there is nothing to mend: an orphan expires by itself, and as a minisock takes \
+                 about 256 bytes."
                     .to_owned(),
                 shorter,
             ],
@@ -104,7 +105,10 @@ impl Case {
                 "Both ends have closed at the same time, and our FIN is not \
                                      acknowledged"
             }
-            _ => "This end has closed, and its FIN, or data before it, is not acknowledged",
+            _ => {
+                "This end has ended its sending, and its FIN, or data before it, is not \
+                  acknowledged"
+            }
         };
         let default =
             |sysctl, default| sysctls.and_then(|sysctls| sysctls.number(sysctl)) == Some(default);
@@ -216,7 +220,7 @@ impl Case {
 
     pub(super) fn leaked(&self) -> Advice {
         Advice {
-            cause: "The connection is over (reset, timed out, or closed by both ends), and the \
+            cause: "The connection is over (reset, refused, timed out, or closed by both ends), and the \
                     program still holds its descriptor. ss and netstat cannot see such sockets; \
                     lsof calls them \"can't identify protocol\"."
                 .to_owned(),

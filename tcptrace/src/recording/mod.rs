@@ -1,0 +1,19 @@
+//! Recordings: every input of the analysis in a file, and back.
+//!
+//! A recording is an Apache Arrow IPC stream with one schema, in which a row is an event. It is whole
+//! up to its last complete batch, however it ended.
+
+mod column;
+mod input;
+mod metadata;
+mod reader;
+mod recorder;
+mod rows;
+mod schema;
+mod writer;
+
+pub use input::{EXTENSION, Input};
+pub use metadata::Metadata;
+pub use reader::{Recording, Tail};
+pub use recorder::{Progress, Recorder};
+pub use writer::{Compression, Encoder};
