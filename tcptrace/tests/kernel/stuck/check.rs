@@ -47,8 +47,17 @@ type Window = (u64, u64);
 impl Expected {
     /// Whether a line is about this finding.
     pub(super) fn is_about(&self, line: &Value, record: &Record) -> bool {
-        line["kind"] == self.kind
-            && self.ends(record).is_ok_and(|ends| ends.iter().all(|(key, end)| line[key] == *end))
+        line["kind"] == self.kind && self.is_of(line, record)
+    }
+
+    /// Whether a line is about this connection in this state. As its window opens or closes, another
+    /// kind may be found in the same state.
+    pub(super) fn is_in_state(&self, line: &Value, record: &Record) -> bool {
+        state_of(&self.kind).is_some_and(|state| line["state"] == state) && self.is_of(line, record)
+    }
+
+    fn is_of(&self, line: &Value, record: &Record) -> bool {
+        self.ends(record).is_ok_and(|ends| ends.iter().all(|(key, end)| line[key] == *end))
     }
 
     fn ends(&self, record: &Record) -> Result<Map<String, Value>> {

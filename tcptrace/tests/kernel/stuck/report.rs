@@ -138,7 +138,7 @@ impl Report {
         ending: u64,
     ) -> Result<()> {
         let title = format!("end: {} {}", expected.kind, expected.socket);
-        let about = |line: &&Arc<Value>| expected.is_about(line, &stage.record);
+        let about = |line: &&Arc<Value>| expected.is_in_state(line, &stage.record);
         let (ends, told): (Vec<_>, Vec<_>) =
             lines.iter().filter(about).partition(|line| line["type"] == "resolved");
         if ends.len() != 1 {
