@@ -30,8 +30,9 @@ pub(crate) const NAME: &str = "TCPTRACE_TEST_ACTOR";
 /// Set in an actor: the path of its network namespace.
 pub(crate) const NETNS: &str = "TCPTRACE_TEST_NETNS";
 
-/// A socket that does not reach the awaited state in this time will not reach it.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// A socket that does not reach the awaited state in this time will not reach it. What has not been
+/// acknowledged for ten seconds is sent again no sooner than ten seconds later.
+const PATIENCE: Duration = Duration::from_secs(25);
 
 /// Obeys until the input ends.
 pub(crate) fn main(name: &str) -> Result<()> {

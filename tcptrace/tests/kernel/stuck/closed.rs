@@ -12,12 +12,13 @@ pub(super) const ROWS: &[Row] = &[
          cli close C
          srv eof S",
         // 75 s mean twice 15: half of them as a full socket, in which the age goes by the last ACK.
+        // On a busy machine the look may come after that.
         "fin_wait2_orphan C
            closed by cli
            since cli close C
-           once at_least last_ack
+           once at_least last_ack | at_least last_segment
            peer CLOSE_WAIT srv:S
-           timer keepalive
+           timer keepalive | timewait
            lasts 30s
            says 2 x (75 - 60) = 30 s
            sysctl net.ipv4.tcp_fin_timeout 75

@@ -113,6 +113,7 @@ fn play(row: &Row) -> Result<()> {
         .map(Namespace::inode)
         .collect();
     let mut report = Report::default();
+    check::latency();
 
     let record = &stage.record;
     let times = |lines: &[Arc<Value>], what: &str, expected: &Expected| {

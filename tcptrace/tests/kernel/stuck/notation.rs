@@ -16,7 +16,7 @@
 //! | `once at_least last_ack` | the same, at once; `a b \| c d`: either |
 //! | `once perhaps at_least last_ack` | at once it may be missed: what the socket itself knows is too little |
 //! | `peer FIN_WAIT2 cli:C` | state and holders of the other end on this host |
-//! | `timer probe` | its timer |
+//! | `timer probe` | its timer; `a \| b`: either |
 //! | `lasts 10s` | the kernel ends it so long after it entered its state |
 //! | `says close() the` | a part of cause, remedy or what is no help |
 //! | `sysctl net.ipv4.tcp_fin_timeout 10` | a setting that is told |
