@@ -24,6 +24,7 @@ impl Live<'_> {
                 }
             }
             self.feed(&Event::SnapshotEnd(clock::now()));
+            log::debug!("a snapshot is complete");
         }
         log::debug!("a snapshot cost {:?}", clock::processor_time().saturating_sub(begun));
         self.snapshots.spend(begun);

@@ -134,7 +134,7 @@ fn same_as_live() -> Result<()> {
     let live = ["stuck", "--json", "--for", "1s", "--netns", &netns, "-vv"];
     let mut live = Run::start(Command::new(PROGRAM).args(live))?;
     // It traces when it has looked at what there is.
-    live.line(|line| line.contains("a snapshot took"))?;
+    live.line(|line| line.contains("a snapshot is complete"))?;
     for step in script::parse(STEPS)? {
         stage.play(&step)?;
     }
@@ -158,7 +158,9 @@ fn same_as_live() -> Result<()> {
         String::from_utf8_lossy(&printed),
         String::from_utf8_lossy(&watched.stdout)
     );
-    let found = recorder.read(&["stuck", "--json", "--for", "1s"])?;
+    // Who holds what is written of all namespaces, for descriptors know none.
+    let inode = stage.here.inode().to_string();
+    let found = recorder.read(&["stuck", "--json", "--for", "1s", "--netns", &inode])?;
     ensure!(found.status.code() == Some(1), "found, so 1: {}", found.status);
     let recorded = lines(&found)?;
     let recorded = recorded.iter().filter(|line| line["again"] == false);
