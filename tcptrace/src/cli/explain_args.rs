@@ -1,6 +1,6 @@
 //! Arguments of `explain`.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use clap::{Arg, Args};
 
@@ -18,7 +18,8 @@ Examples:
   tcptrace explain                  the state diagram
   tcptrace explain FIN_WAIT2        one state: what it waits for, what to do, what does not help
   tcptrace explain time-wait        a topic; also open, close, keepalive and sysctls
-  tcptrace explain --duration 10s   the diagram with what happens on this host")]
+  tcptrace explain --duration 10s   the diagram with what happens on this host
+  tcptrace explain -i web.arrows    the diagram with what was recorded")]
 pub struct ExplainArgs {
     /// A state, or open, close, time-wait, keepalive or sysctls; without it, the state diagram.
     #[arg(value_name = "STATE|TOPIC", value_parser = page)]
@@ -27,6 +28,9 @@ pub struct ExplainArgs {
     // A leading hyphen is taken as a value, so that the message is about the time.
     #[arg(long, value_name = "TIME", value_parser = values::duration, allow_hyphen_values = true)]
     pub duration: Option<Duration>,
+    /// The same from this recording instead of tracing; may be given several times. Needs no root.
+    #[arg(short, long, value_name = "FILE", conflicts_with_all = ["duration", "page"])]
+    pub input: Vec<PathBuf>,
     /// Colours: auto (default), always or never.
     #[arg(long, value_enum, value_name = "WHEN", default_value_t = ColorWhen::Auto)]
     #[arg(hide_possible_values = true, hide_default_value = true)]
@@ -49,9 +53,10 @@ impl ExplainArgs {
     }
 }
 
-/// Lets no option that selects connections stand without `--duration`: nothing else looks at any.
+/// Lets no option that selects connections stand without `--duration`: pages look at none, and of a
+/// recording all are counted.
 fn only_for_a_trace(arg: Arg) -> Arg {
-    let own = ["page", "duration", "color", "help"];
+    let own = ["page", "duration", "input", "color", "help"];
     if own.contains(&arg.get_id().as_str()) { arg } else { arg.requires("duration") }
 }
 

@@ -19,6 +19,8 @@ const WRONG_USAGE: u8 = 2;
 
 /// What clap calls the command that `check` runs.
 const COMMAND: &str = "<COMMAND>";
+/// The option that says where to record to, as clap names it.
+const OUTPUT: &str = "--output";
 
 /// Why no command is run.
 #[derive(Debug)]
@@ -119,6 +121,9 @@ fn mistake(error: &clap::Error) -> String {
         }
         ErrorKind::MissingRequiredArgument if option == COMMAND => {
             "no command to run: write it after --, like tcptrace check -- ./test.sh".to_owned()
+        }
+        ErrorKind::MissingRequiredArgument if option == OUTPUT => {
+            "no file to record to: name one, like --output incident.arrows".to_owned()
         }
         ErrorKind::MissingRequiredArgument => {
             format!("{option} is missing, which another option needs: add it, or see --help")

@@ -30,20 +30,22 @@ pub fn run(args: &ExplainArgs, log_programs: bool) -> Result<ExitCode> {
     let color = args.color.wants_color(io::stdout().is_terminal());
     let mut out = BytesMut::new();
     let mut status = ExitCode::SUCCESS;
-    match (args.page, args.duration) {
-        (Some(page), _) => explain::page(&mut out, color, page, &sysctls::own()),
-        (None, None) => explain::diagram(&mut out, color, None),
-        (None, Some(duration)) => {
+    let traced = args.duration.is_some() || !args.input.is_empty();
+    match args.page {
+        Some(page) => explain::page(&mut out, color, page, &sysctls::own()),
+        None if !traced => explain::diagram(&mut out, color, None),
+        None => {
             let trace = Trace {
                 filter: tracing::filter(&args.filter)?,
                 style: Style::new(Format::Table),
-                input: Vec::new(),
-                duration: Some(duration),
+                input: args.input.clone(),
+                duration: args.duration,
                 raw: false,
                 forks: false,
                 log_programs,
             };
             let mut arrows = Arrows::default();
+            let duration = args.duration;
             status = tracing::run(&trace, |_| Counting { arrows: &mut arrows, duration })?;
             explain::diagram(&mut out, color, Some(&arrows));
         }
@@ -55,15 +57,19 @@ pub fn run(args: &ExplainArgs, log_programs: bool) -> Result<ExitCode> {
 /// Counts instead of writing lines.
 struct Counting<'a> {
     arrows: &'a mut Arrows,
-    duration: Duration,
+    /// How long the trace will take; none of a recording.
+    duration: Option<Duration>,
 }
 
 impl Sink for Counting<'_> {
     /// Nothing is on stdout until the end, so this says on stderr that the trace has begun.
     fn header(&self, _out: &mut BytesMut) {
+        let Some(duration) = self.duration else {
+            return;
+        };
         let someone_waits = io::stderr().is_terminal();
         let level = if someone_waits { log::Level::Warn } else { log::Level::Info };
-        log::log!(level, "tracing for {}", humantime::format_duration(self.duration));
+        log::log!(level, "tracing for {}", humantime::format_duration(duration));
     }
 
     fn change(&mut self, change: &Change, _clock: &ClockSample, _out: &mut BytesMut) {

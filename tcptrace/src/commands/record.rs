@@ -7,7 +7,7 @@ use std::{
     time::Instant,
 };
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Context as _, Result, anyhow, bail};
 use bytes::BytesMut;
 
 use super::tracing::{self, Trace, WithLosses};
@@ -100,6 +100,9 @@ impl Output {
             return Ok(Self::Stdout);
         }
         let path = args.output.display();
+        if args.output.is_dir() {
+            bail!("{path} is a folder: name a file");
+        }
         let mut open = OpenOptions::new();
         open.write(true);
         if args.force {

@@ -371,7 +371,7 @@ fn state(names: &NamesView, row: usize) -> Option<TcpState> {
     TcpState::from_number(u8::try_from(names.get(row)? + 1).ok()?)
 }
 
-fn place<T: PartialEq>(list: &[T], value: T) -> usize {
+fn place<T: Copy + PartialEq>(list: &[T], value: T) -> usize {
     // Every value is in its list, which a test sees to; else the row would be empty.
     list.iter().position(|known| *known == value).unwrap_or(usize::MAX)
 }

@@ -158,6 +158,13 @@ fn same_as_live() -> Result<()> {
         String::from_utf8_lossy(&printed),
         String::from_utf8_lossy(&watched.stdout)
     );
+    let explained = recorder.read(&["explain"])?;
+    let explained = String::from_utf8_lossy(&explained.stdout).into_owned();
+    let counted = |line: &str| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        words.starts_with(&["ESTABLISHED", "CLOSE_WAIT"]) && words.contains(&"2")
+    };
+    ensure!(explained.lines().any(counted), "two were closed by their peer: {explained}");
     // Who holds what is written of all namespaces, for descriptors know none.
     let inode = stage.here.inode().to_string();
     let found = recorder.read(&["stuck", "--json", "--for", "1s", "--netns", &inode])?;
