@@ -171,8 +171,8 @@ fn describe_full(sk: *const u8, record: &mut SocketRecord) {
     record.last_sent = probe(sk, offset!(lsndtime));
     describe_timer(sk, record);
     if record.state == TcpState::SynSent.number() && record.timer == TIMER_NONE {
-        // With TCP_FASTOPEN_CONNECT before the first write: `snd_una` is set with the SYN only
-        // (`tcp_v4_connect`, 5.10 to 7.2), and ss shows a random number.
+        // With TCP_FASTOPEN_CONNECT before the first write `write_seq` is chosen and `snd_una` is not:
+        // ss shows a random number (measured on 6.18).
         record.send_q = 0;
     }
     describe_waiting(sk, record);
