@@ -80,8 +80,9 @@ findings! {
         A fin_wait1_zero_window 2s exact event nobody closed_by cli behind_data
         = to 10.0.0.2/80 count 1 oldest 2s exact first
         D last_ack_unacked 4s estimated first_retransmit nobody
+        = to 10.0.0.2/80 count 1 oldest 4s estimated first
         C last_ack_unacked 3s estimated window_closed nobody behind_data
-        = to 10.0.0.2/80 count 2 oldest 4s estimated first
+        = to 10.0.0.2/80 count 1 oldest 3s estimated first
     "
 
     the_open_half_of_a_connection_in_use_is_not_stuck: "
@@ -210,8 +211,9 @@ findings! {
         end
     " => "
         A syn_sent_unanswered 3s estimated syn unseen
+        = to 10.0.0.2/80 count 1 oldest 3s estimated first
         B syn_sent_unanswered 3s estimated syn unseen queue_full
-        = to 10.0.0.2/80 count 2 oldest 3s estimated first
+        = to 10.0.0.2/80 count 1 oldest 3s estimated first
         D syn_sent_unanswered 3s estimated syn unseen queue_full
         = to 10.0.0.3/80 count 1 oldest 3s estimated first
         C syn_sent_unanswered 3s estimated syn unseen queue_full
