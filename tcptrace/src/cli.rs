@@ -294,7 +294,8 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, Refusal> {
         Command::Stuck(args) => args.lines.output.check()?,
         Command::Check(args) => args.output.check()?,
         Command::Explain(args) => args.check()?,
-        Command::Record(_) | Command::Doctor(_) => {}
+        Command::Record(args) => args.check()?,
+        Command::Doctor(_) => {}
     }
     Ok(cli)
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::{SpanArgs, filter_args::FilterArgs, limit_args::LimitArgs};
+use super::{SpanArgs, filter_args::FilterArgs, limit_args::LimitArgs, usage::Refusal};
 use crate::recording::Compression;
 
 /// Arguments of `record`.
@@ -70,3 +70,15 @@ Examples:
 
 Exit status: 0 done (also after SIGINT or SIGTERM), 2 wrong usage, 3 could not run
 or not write on; what was written stays readable.";
+
+impl RecordArgs {
+    /// Refuses what contradicts itself.
+    pub(super) fn check(&self) -> Result<(), Refusal> {
+        if self.print && self.output.as_os_str() == "-" {
+            return Err(Refusal::usage(
+                "--print and --output - both write to stdout: name a file".to_owned(),
+            ));
+        }
+        Ok(())
+    }
+}

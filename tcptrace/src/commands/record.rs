@@ -17,7 +17,7 @@ use crate::{
     live::{self, Sink},
     model::{change::Change, findings::detector},
     output::{
-        progress::progress,
+        progress::{self, progress},
         style::{Format, Style},
         summary::recorded_text,
         transitions::Transitions,
@@ -60,11 +60,22 @@ pub fn run(args: &RecordArgs, log_programs: bool) -> Result<ExitCode> {
         let ran =
             live::run(&mut source, &mut pipeline, &mut sink, Some(&mut recorder), trace.duration)
                 .await;
-        let written = recorder.finish();
-        let outcome = ran?;
-        let written = written?;
-        let text = recorded_text(&outcome.summary, written.events, written.bytes);
+        let written = recorder.finish(clock::now());
+        let (outcome, written) = match (ran, written) {
+            (Ok(outcome), Ok(written)) => (outcome, written),
+            // The reader of our stdout may have seen enough; that of a named pipe must have all.
+            (Err(error), _) | (_, Err(error)) if args.output.as_os_str() != "-" => {
+                bail!("{error:#}")
+            }
+            (Err(error), _) | (_, Err(error)) => return Err(error),
+        };
+        let mut summary = outcome.summary;
+        summary.lost.recorder_behind += written.lost;
+        let text = recorded_text(&summary, written.events, written.bytes);
         if log::log_enabled!(log::Level::Warn) {
+            if shows_progress(args) {
+                _ = io::stderr().write_all(progress::CLEAR.as_bytes());
+            }
             // Nobody is left to be told if stderr is closed.
             _ = io::stderr().write_all(text.as_bytes());
         }
@@ -121,7 +132,7 @@ impl Output {
 
     fn recorder(self, args: &RecordArgs, metadata: &Metadata) -> Result<Recorder> {
         let begun = Instant::now();
-        let shows_progress = io::stderr().is_terminal() && !args.print;
+        let shows_progress = shows_progress(args);
         let report = move |now| {
             if shows_progress {
                 _ = io::stderr().write_all(progress(begun.elapsed(), now).as_bytes());
@@ -136,6 +147,10 @@ impl Output {
             Self::Stdout => Recorder::new(metadata, compression, io::stdout(), |_| Ok(()), report),
         }
     }
+}
+
+fn shows_progress(args: &RecordArgs) -> bool {
+    io::stderr().is_terminal() && !args.print
 }
 
 /// A named pipe, or another file that is none, exists on purpose.

@@ -5,12 +5,15 @@ use std::time::Duration;
 use super::units::{Nanoseconds, Size};
 use crate::{recording::Progress, time::nanoseconds};
 
+/// Takes the line away.
+pub const CLEAR: &str = "\r\x1b[K";
+
 /// One line that overwrites itself: time, events, their rate, bytes, what was lost.
 #[must_use]
 pub fn progress(elapsed: Duration, progress: Progress) -> String {
     let rate = (u128::from(progress.events) * 1000).checked_div(elapsed.as_millis()).unwrap_or(0);
     format!(
-        "\r\x1b[Krecording {}  {} events  {rate}/s  {}B  {} lost",
+        "{CLEAR}recording {}  {} events  {rate}/s  {}B  {} lost",
         Nanoseconds(nanoseconds(elapsed)),
         progress.events,
         Size(progress.bytes),

@@ -29,7 +29,9 @@ pub struct Recorder {
     writer: Option<JoinHandle<Result<()>>>,
     failures: Receiver<()>,
     opened: Instant,
-    /// Events of batches that could not be handed over, and are not told yet.
+    /// A batch for which there was no room, to be handed over before any other.
+    waiting: Option<Vec<u8>>,
+    /// Events of batches that were dropped, and are not told yet.
     dropped: u64,
     /// What was written or waits to be.
     progress: Progress,
@@ -89,6 +91,7 @@ impl Recorder {
             writer: Some(writer),
             failures,
             opened: Instant::now(),
+            waiting: None,
             dropped: 0,
             progress: Progress::default(),
             report: Report(Box::new(report)),
@@ -119,12 +122,17 @@ impl Recorder {
         if self.opened.elapsed() < BATCH_INTERVAL {
             return Ok(());
         }
-        if self.dropped > 0 {
-            let count = std::mem::take(&mut self.dropped);
-            self.add(&Event::Lost(Lost { at: now, count, why: LostWhy::RecorderBehind }))?;
-        }
+        self.tell_dropped(now);
         (self.report.0)(self.progress);
         self.close_batch()
+    }
+
+    /// Says in the open batch what is missing before it.
+    fn tell_dropped(&mut self, now: Timestamp) {
+        if let Some(encoder) = self.encoder.as_mut().filter(|_| self.dropped > 0) {
+            let count = std::mem::take(&mut self.dropped);
+            encoder.add(&Event::Lost(Lost { at: now, count, why: LostWhy::RecorderBehind }));
+        }
     }
 
     fn close_batch(&mut self) -> Result<()> {
@@ -132,33 +140,44 @@ impl Recorder {
         let (Some(encoder), Some(sender)) = (&mut self.encoder, &self.sender) else {
             return Ok(());
         };
-        let rows = encoder.rows() as u64;
-        let bytes = encoder.close_batch()?;
-        let length = bytes.len() as u64;
-        match sender.try_send(bytes) {
-            Ok(()) => {
-                self.progress.bytes += length;
-                Ok(())
+        if let Some(bytes) = self.waiting.take() {
+            match sender.try_send(bytes) {
+                Ok(()) => {}
+                Err(TrySendError::Full(bytes)) => {
+                    self.waiting = Some(bytes);
+                    let dropped = encoder.drop_batch() as u64;
+                    self.dropped += dropped;
+                    self.progress.lost += dropped;
+                    return Ok(());
+                }
+                Err(TrySendError::Disconnected(_)) => return self.fail(),
             }
-            Err(TrySendError::Full(_)) => {
-                self.dropped += rows;
-                self.progress.lost += rows;
+        }
+        let bytes = encoder.close_batch()?;
+        self.progress.bytes += bytes.len() as u64;
+        match sender.try_send(bytes) {
+            Ok(()) => Ok(()),
+            Err(TrySendError::Full(bytes)) => {
+                self.waiting = Some(bytes);
                 Ok(())
             }
             Err(TrySendError::Disconnected(_)) => self.fail(),
         }
     }
 
-    /// Ends the recording in order and waits until all of it is written.
+    /// Ends the recording in order and waits until all of it is written. `now` is when it ended.
     ///
     /// # Errors
     /// If not all of it could be written.
-    pub fn finish(&mut self) -> Result<Progress> {
+    pub fn finish(&mut self, now: Timestamp) -> Result<Progress> {
+        self.tell_dropped(now);
         if let (Some(encoder), Some(sender)) = (self.encoder.take(), self.sender.take()) {
             let bytes = encoder.finish()?;
             self.progress.bytes += bytes.len() as u64;
             // The end waits for its turn; should the writer have failed, joining it says so.
-            _ = sender.send(bytes);
+            for bytes in self.waiting.take().into_iter().chain([bytes]) {
+                _ = sender.send(bytes);
+            }
         }
         self.join()?;
         Ok(self.progress)
@@ -191,4 +210,80 @@ fn write_all<W: Write>(
         )?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::{self, Write},
+        sync::{Arc, Mutex, PoisonError, mpsc},
+    };
+
+    use super::{Compression, Metadata, Recorder, WAITING_BATCHES};
+    use crate::{
+        event::{Comm, Event, Holder, LostWhy, Process},
+        recording::Recording,
+        time::Timestamp,
+    };
+
+    /// A disk that writes nothing before it is told to.
+    struct Disk {
+        go: mpsc::Receiver<()>,
+        written: Arc<Mutex<Vec<u8>>>,
+    }
+
+    impl Write for Disk {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            // Once the sender is gone it goes on without asking.
+            _ = self.go.recv();
+            let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+            written.write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn what_a_slow_disk_costs_is_told_and_the_rest_keeps_its_names() {
+        let (disk_goes_on, go) = mpsc::channel::<()>();
+        let written = Arc::new(Mutex::new(Vec::new()));
+        let disk = Disk { go, written: Arc::clone(&written) };
+        let mut recorder =
+            Recorder::new(&Metadata::default(), Compression::None, disk, |_| Ok(()), |_| {})
+                .expect("a recorder");
+        let held = |number: u32| {
+            // Each batch has one process, whose name changes from batch to batch and back.
+            let comm = Comm::from(["one", "two", "three"][number as usize % 3]);
+            let process = Process { pid: number, comm };
+            Event::Holder(Holder { skaddr: None, cookie: None, inode: 1, process, fd: 3 })
+        };
+        let batches = u32::try_from(WAITING_BATCHES).expect("few") + 20;
+        for number in 0..batches {
+            recorder.add(&held(number)).expect("it goes on");
+            recorder.close_batch().expect("it goes on");
+        }
+        drop(disk_goes_on);
+        let progress = recorder.finish(Timestamp(7)).expect("all is written");
+        assert!(progress.lost > 0, "{progress:?}");
+
+        let written = written.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut recording = Recording::open(written.as_slice()).expect("a recording");
+        let (mut read, mut lost) = (0, 0);
+        while let Some(events) = recording.next_batch().expect("whole") {
+            for event in events {
+                match event {
+                    Event::Holder(holder) => {
+                        assert_eq!(Event::Holder(holder), held(holder.process.pid));
+                        read += 1;
+                    }
+                    Event::Lost(told) if told.why == LostWhy::RecorderBehind => lost += told.count,
+                    other => assert_eq!(None, Some(other)),
+                }
+            }
+        }
+        assert!(recording.tail().is_whole());
+        assert_eq!((read + lost, lost), (u64::from(batches), progress.lost));
+    }
 }

@@ -94,6 +94,13 @@ impl Encoder {
         Ok(std::mem::take(self.stream.get_mut()))
     }
 
+    /// Drops the open batch; returns how many events were in it. Only an open batch may be dropped: a
+    /// closed one may have the dictionary that those after it go on with.
+    pub fn drop_batch(&mut self) -> usize {
+        self.columns = Columns::default();
+        std::mem::take(&mut self.rows)
+    }
+
     /// Ends the recording; returns its last bytes.
     ///
     /// # Errors
