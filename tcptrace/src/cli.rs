@@ -17,7 +17,7 @@ use log::LevelFilter;
 use explain_args::ExplainArgs;
 use filter_args::FilterArgs;
 use input_args::InputArgs;
-use limit_args::LimitArgs;
+use limit_args::FindingArgs;
 use output_args::{LinesArgs, OutputArgs, without_bcc};
 use record_args::RecordArgs;
 use usage::Refusal;
@@ -76,7 +76,7 @@ Examples:
   tcptrace stuck -p 812 --json --duration 1h      for a script or a dashboard
 
 Exit status: 0 nothing found, or ended by SIGINT or SIGTERM; 1 something found;
-2 wrong usage; 3 could not run, or not everything could be looked at.";
+2 wrong usage; 3 could not run, or nothing found where not all could be\nlooked at.";
 
 const CHECK_HELP: &str = "\
 What counts are connections that the command, or a process that it began,
@@ -195,7 +195,7 @@ pub struct StuckArgs {
     pub each: bool,
     /// What counts.
     #[command(flatten)]
-    pub limits: LimitArgs,
+    pub findings: FindingArgs,
     /// Which connections.
     #[command(flatten)]
     pub filter: FilterArgs,
@@ -224,7 +224,7 @@ pub struct CheckArgs {
     pub each: bool,
     /// What counts.
     #[command(flatten)]
-    pub limits: LimitArgs,
+    pub findings: FindingArgs,
     /// How they read.
     #[command(flatten)]
     pub output: OutputArgs,

@@ -8,22 +8,15 @@ use std::{
 use anyhow::Result;
 use bytes::BytesMut;
 
-use super::tracing::{self, Trace, WithLosses};
+use super::tracing::{self, Trace};
 use crate::{
     cli::StuckArgs,
-    kernel::clock,
-    live::{self, Outcome, Sink, Stop},
+    live::{Sink, Stop},
     model::{change::Change, filter::Filter, findings::detector},
-    output::{stuck::Findings, style::Format, summary::stuck_text},
+    output::{stuck::Findings, summary::stuck_text},
     pipeline::Pipeline,
-    replay,
     time::ClockSample,
 };
-
-/// Exit status if something is stuck.
-const FOUND: u8 = 1;
-/// Exit status if not everything could be looked at.
-const INCOMPLETE: u8 = 3;
 
 /// Runs the command.
 ///
@@ -42,46 +35,19 @@ pub fn run(args: &StuckArgs, log_programs: bool) -> Result<ExitCode> {
         forks: false,
         log_programs,
     };
-    let options = detector::Options {
-        limits: args.limits.limits(),
-        kinds: args.limits.kinds(),
-        filter,
-        min_count: args.limits.min_count,
-        only_of: None,
-        all_holders: false,
-    };
-    let sink = |clock| WithLosses {
-        sink: Findings::new(style, tracing::times(clock), args.each),
-        json: style.format == Format::Json,
-    };
-    let outcome = if trace.input.is_empty() {
-        tracing::event_loop()?.block_on(async {
-            let mut source = tracing::start(&trace)?;
-            let clock = clock::sample();
-            let mut pipeline = Pipeline::stuck(tracing::options(&source), options, clock);
-            let mut sink = sink(clock);
-            if args.once {
-                live::look(&mut source, &mut pipeline, &mut sink)
-            } else {
-                live::run(&mut source, &mut pipeline, &mut sink, None, trace.duration).await
-            }
-        })?
-    } else {
-        let (mut input, tracker, clock) = tracing::open(&trace.input)?;
-        let mut pipeline = Pipeline::stuck(tracker, options, clock);
-        replay::run(&mut input, &mut pipeline, &mut sink(clock))?
-    };
-    tracing::tell_summary(&style, &outcome.summary, &stuck_text(&outcome.summary))?;
-    Ok(status(&outcome))
-}
-
-fn status(outcome: &Outcome) -> ExitCode {
-    match outcome.stop {
+    let options = detector::Options { filter, ..args.findings.options() };
+    let outcome = tracing::view(
+        &trace,
+        args.once,
+        |tracker, clock| Pipeline::stuck(tracker, options, clock),
+        |times| Findings::new(style, times, args.each),
+    )?;
+    let text = stuck_text(&outcome.summary, outcome.incomplete);
+    tracing::tell_summary(&style, &outcome.summary, &text)?;
+    Ok(match outcome.stop {
         Stop::Signal | Stop::StdoutClosed => ExitCode::SUCCESS,
-        Stop::Expired if outcome.incomplete => ExitCode::from(INCOMPLETE),
-        Stop::Expired if outcome.summary.findings() > 0 => ExitCode::from(FOUND),
-        Stop::Expired => ExitCode::SUCCESS,
-    }
+        Stop::Expired => tracing::verdict(&outcome),
+    })
 }
 
 impl Sink for Findings {

@@ -16,7 +16,7 @@ use crate::{
     cli::{filter_args::FilterArgs, input_args::InputArgs, values::NetnsSelector},
     event::Lost,
     kernel::{KernelSource, Mode, SourceOptions, clock, namespaces},
-    live::{self, Sink},
+    live::{self, Outcome, Sink},
     model::{
         change::Change,
         filter::{Family, Filter},
@@ -119,30 +119,59 @@ pub fn run<S: Sink>(trace: &Trace, make_sink: impl FnOnce(Times) -> S) -> Result
             Pipeline::tracked(options, trace.filter.clone(), clock)
         }
     };
-    let json = trace.style.format == Format::Json;
-    let outcome = if trace.input.is_empty() {
-        event_loop()?.block_on(async {
-            let mut source = start(trace)?;
-            let clock = clock::sample();
-            let mut pipeline = pipeline(options(&source), clock);
-            let mut sink = WithLosses { sink: make_sink(times(clock)), json };
-            live::run(&mut source, &mut pipeline, &mut sink, None, trace.duration).await
-        })?
-    } else {
-        let (mut input, options, clock) = open(&trace.input)?;
-        let mut pipeline = pipeline(options, clock);
-        let mut sink = WithLosses { sink: make_sink(times(clock)), json };
-        replay::run(&mut input, &mut pipeline, &mut sink)?
-    };
+    let outcome = view(trace, false, pipeline, make_sink)?;
     tell_summary(&trace.style, &outcome.summary, &summary_text(&outcome.summary))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Runs what a view asks for, live, or for `once` a single look, or from recordings.
+///
+/// # Errors
+/// If this machine does not allow tracing, nothing can be read, or stdout fails.
+pub fn view<S: Sink>(
+    trace: &Trace,
+    once: bool,
+    make_pipeline: impl FnOnce(Options, ClockSample) -> Pipeline,
+    make_sink: impl FnOnce(Times) -> S,
+) -> Result<Outcome> {
+    let json = trace.style.format == Format::Json;
+    if !trace.input.is_empty() {
+        let (mut input, options, clock) = open(&trace.input)?;
+        let mut pipeline = make_pipeline(options, clock);
+        let mut sink = WithLosses { sink: make_sink(times(clock)), json };
+        return replay::run(&mut input, &mut pipeline, &mut sink);
+    }
+    event_loop()?.block_on(async {
+        let mut source = start(trace)?;
+        let clock = clock::sample();
+        let mut pipeline = make_pipeline(options(&source), clock);
+        let mut sink = WithLosses { sink: make_sink(times(clock)), json };
+        if once {
+            live::look(&mut source, &mut pipeline, &mut sink)
+        } else {
+            live::run(&mut source, &mut pipeline, &mut sink, None, trace.duration).await
+        }
+    })
+}
+
+/// The exit status of a command that looks for something. What was found is true, even if there may be
+/// more.
+#[must_use]
+pub fn verdict(outcome: &Outcome) -> ExitCode {
+    const FOUND: u8 = 1;
+    const INCOMPLETE: u8 = 3;
+    match outcome.summary.findings() {
+        0 if outcome.incomplete => ExitCode::from(INCOMPLETE),
+        0 => ExitCode::SUCCESS,
+        _ => ExitCode::from(FOUND),
+    }
 }
 
 /// Opens recordings, with what the tracker may assume of them and their clock.
 ///
 /// # Errors
 /// If they cannot be read.
-pub fn open(paths: &[PathBuf]) -> Result<(Input, Options, ClockSample)> {
+fn open(paths: &[PathBuf]) -> Result<(Input, Options, ClockSample)> {
     let input = Input::open(paths)?;
     let Metadata { reset_hook, destroy_hook, clock, .. } = *input.metadata();
     Ok((input, Options { reset_hook, destroy_hook, ..Options::default() }, clock))

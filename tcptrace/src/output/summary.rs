@@ -31,13 +31,14 @@ pub fn summary_text(summary: &Summary) -> String {
     )
 }
 
-/// The same about what was stuck.
+/// The same about what was stuck; `incomplete` says that not everything could be looked at.
 #[must_use]
-pub fn stuck_text(summary: &Summary) -> String {
+pub fn stuck_text(summary: &Summary, incomplete: bool) -> String {
     let kinds = Kind::ALL.iter().zip(summary.kinds).filter(|(_, count)| *count > 0);
     let kinds: Vec<String> =
         kinds.map(|(kind, count)| format!("{count} {}", kind.name())).collect();
     let mut found = match summary.findings() {
+        0 if incomplete => vec!["nothing found, but not all could be looked at".to_owned()],
         0 => vec!["nothing is stuck".to_owned()],
         count => vec![format!("{} ({})", counted(count, "finding"), kinds.join(", "))],
     };
@@ -49,9 +50,9 @@ pub fn stuck_text(summary: &Summary) -> String {
 
 /// The same about what a command left behind.
 #[must_use]
-pub fn check_text(summary: &Summary, program: &str, status: i32) -> String {
+pub fn check_text(summary: &Summary, incomplete: bool, program: &str, status: i32) -> String {
     let program = escape::printable_text(program);
-    let mut text = stuck_text(summary);
+    let mut text = stuck_text(summary, incomplete);
     if status != 0 {
         // Writing to a string cannot fail.
         _ = writeln!(text, "tcptrace: {program} failed: its exit status is {status}");
