@@ -10,6 +10,7 @@ use std::{
 use tcptrace::{
     cli::{self, LogArgs},
     commands,
+    output::escape::printable_text,
 };
 
 /// Exit status if a command could not run, or its answer would not be complete.
@@ -25,17 +26,23 @@ fn main() -> ExitCode {
         Ok(status) => status,
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            _ = writeln!(io::stderr(), "tcptrace: {error:#}");
+            _ = writeln!(io::stderr(), "tcptrace: {}", printable_text(&format!("{error:#}")));
             ExitCode::from(FAILED)
         }
     }
 }
 
-/// Notes for the user go to stderr and look like the errors.
+/// Notes for the user go to stderr and look like the errors. Both may name files or repeat what a
+/// recording says of itself, which anybody may have chosen; what is for debugging has lines of its own.
 fn start_log(args: &LogArgs) {
     env_logger::Builder::new()
         .filter_level(args.level())
-        .format(|out, record| writeln!(out, "tcptrace: {}", record.args()))
+        .format(|out, record| {
+            if record.level() > log::Level::Info {
+                return writeln!(out, "tcptrace: {}", record.args());
+            }
+            writeln!(out, "tcptrace: {}", printable_text(&record.args().to_string()))
+        })
         .init();
 }
 

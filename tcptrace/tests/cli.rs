@@ -116,6 +116,8 @@ const BAD: &[(&[&str], &str)] = &[
     (&["doctor", "-L", "80"], "no option -L: see --help"),
     (&["watch", "--duration"], "--duration needs a value: see --help"),
     (&["record"], "no file to record to: name one, like --output incident.arrows"),
+    (&["record", "-o", "-", "--print"], "--print and --output - both write to stdout: name a file"),
+    (&["record", "-o", "x", "--min-count", "3"], "no option --min-count"),
     (&["record", "-o", "x", "--compress", "gzip"], "--compress: gzip is not possible: use"),
     (&["watch", "-i", "x", "--duration", "5s"], "--input and --duration exclude each other"),
     (&["stuck", "--once", "-i", "x"], "--once and --input exclude each other: give only one"),
@@ -228,4 +230,13 @@ fn answered(command: &mut Command) -> String {
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     assert!(output.stderr.is_empty(), "{:?}", output.stderr);
     String::from_utf8(output.stdout).expect("UTF-8")
+}
+
+#[test]
+fn the_name_of_a_recording_cannot_move_the_cursor() {
+    let output = tcptrace(&["watch", "-i", "/nowhere/\u{1b}[2J"]).output();
+    let output = output.expect("it runs");
+    assert_eq!(output.status.code(), Some(3));
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(stderr.contains(r"/nowhere/\x1b[2J") && !stderr.contains('\u{1b}'), "{stderr}");
 }

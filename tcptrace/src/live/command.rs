@@ -21,7 +21,6 @@ use rustix::{
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::leftovers::Leftovers;
-use crate::output::escape::printable_text;
 
 /// Status of a process that a signal has ended, without the signal's number; as shells have it.
 const BY_SIGNAL: i32 = 128;
@@ -99,7 +98,7 @@ impl Command {
                 ErrorKind::NotFound => "name a program that exists",
                 _ => "name a program that may be run",
             };
-            anyhow!("cannot start {}: {error}; {fix}", printable_text(&program))
+            anyhow!("cannot start {program}: {error}; {fix}")
         })?;
         self.pid = Some(Pid::from_child(&child));
         Ok(())

@@ -13,8 +13,9 @@ impl Live<'_> {
     pub(super) fn snapshot(&mut self) {
         let begun = clock::processor_time();
         self.dump(None);
-        self.look_for_holders();
-        if self.pipeline.takes_snapshots() {
+        let held = self.look_for_holders();
+        // Without holders nothing could be said of who holds what, nor that a descriptor is gone.
+        if held && self.pipeline.takes_snapshots() {
             for sysctls in sysctls::of(&self.pipeline.wanted_sysctls()) {
                 self.feed(&Event::Sysctls(sysctls));
             }
@@ -31,9 +32,12 @@ impl Live<'_> {
         self.looks.spend(begun);
     }
 
-    pub(super) fn look_for_holders(&mut self) {
+    /// Feeds who holds what; false if that cannot be told.
+    pub(super) fn look_for_holders(&mut self) -> bool {
         let begun = clock::processor_time();
-        match self.source.holders() {
+        let held = self.source.holders();
+        let found = held.is_ok();
+        match held {
             Ok(holders) => {
                 if self.pipeline.takes_snapshots() {
                     self.merge(holders.over);
@@ -43,11 +47,13 @@ impl Live<'_> {
                 }
             }
             Err(error) => {
+                let level = if self.incomplete { log::Level::Debug } else { log::Level::Warn };
                 self.incomplete = true;
-                log::warn!("owners cannot be looked up: {error:#}");
+                log::log!(level, "owners cannot be looked up: {error:#}");
             }
         }
         self.holders.spend(begun);
+        found
     }
 
     pub(super) fn dump_if_wanted(&mut self, now: Timestamp) {

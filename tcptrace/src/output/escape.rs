@@ -22,7 +22,7 @@ pub fn printable(comm: &Comm) -> Cow<'_, str> {
 
 /// `text` as [`printable`] shows names.
 #[must_use]
-pub(crate) fn printable_text(text: &str) -> Cow<'_, str> {
+pub fn printable_text(text: &str) -> Cow<'_, str> {
     if let Some(text) = plain(text.as_bytes()) {
         return Cow::Borrowed(text);
     }

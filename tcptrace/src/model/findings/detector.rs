@@ -197,13 +197,14 @@ impl Detector {
     /// A descriptor of each process that findings would name, by process.
     #[must_use]
     pub fn wanted_processes(&self, tracker: &Tracker) -> Vec<Holder> {
-        let index = self.snapshot.index();
-        let mut wanted: BTreeMap<u32, Holder> = BTreeMap::new();
-        let over = self.waiting(tracker).into_iter().filter(|waiting| {
+        let mut over = self.waiting(tracker);
+        over.retain(|waiting| {
             self.options.all_holders
                 || waiting.is_over_limit()
                     && self.is_news(&waiting.subject, waiting.kind, waiting.size())
         });
+        let mut wanted: BTreeMap<u32, Holder> = BTreeMap::new();
+        let index = if over.is_empty() { self.snapshot.no_index() } else { self.snapshot.index() };
         for waiting in over {
             for holder in index.everyone_near(waiting.socket) {
                 if let Place::Vacant(place) = wanted.entry(holder.process.pid) {

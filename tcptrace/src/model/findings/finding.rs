@@ -27,9 +27,7 @@ pub struct Finding {
     pub tuple: Tuple,
     /// Inode number of its network namespace.
     pub netns: u32,
-    /// State.
-    pub state: TcpState,
-    /// What is wrong.
+    /// What is wrong, which tells the state too.
     pub kind: Kind,
     /// How long it has been in the state.
     pub age: Dwell,

@@ -61,7 +61,8 @@ impl<'a> Report<'a> {
         tracker: &Tracker,
         options: &Options,
     ) -> Self {
-        let index = snapshot.index();
+        let asked = waiting.iter().any(Waiting::is_over_limit);
+        let index = if asked { snapshot.index() } else { snapshot.no_index() };
         let mut report = Self {
             found: Vec::new(),
             sizes: HashMap::new(),
@@ -152,7 +153,6 @@ impl<'a> Report<'a> {
             conn,
             tuple: socket.tuple,
             netns: socket.netns,
-            state: socket.state,
             kind: waiting.kind,
             age: waiting.age,
             age_source: waiting.source,
@@ -201,7 +201,6 @@ impl<'a> Report<'a> {
             conn: None,
             tuple: pressure.tuple,
             netns: pressure.destination.netns,
-            state: TcpState::TimeWait,
             kind: Kind::TimeWaitPressure,
             age: Dwell::Unknown,
             age_source: None,

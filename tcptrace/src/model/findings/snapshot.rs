@@ -66,14 +66,21 @@ impl Snapshot {
         self.sysctls.get(&netns)
     }
 
+    /// For a snapshot of which nothing will be asked, as of most, for making an index takes time.
+    pub(super) fn no_index(&self) -> Index<'_> {
+        Index {
+            snapshot: self,
+            by_ends: HashMap::new(),
+            listeners: HashMap::new(),
+            holders: HashMap::new(),
+        }
+    }
+
     /// Answers questions about it. The snapshot must not change meanwhile.
     pub(super) fn index(&self) -> Index<'_> {
-        let mut index = Index {
-            snapshot: self,
-            by_ends: HashMap::with_capacity(self.sockets.len()),
-            listeners: HashMap::new(),
-            holders: HashMap::with_capacity(self.holders.len()),
-        };
+        let mut index = self.no_index();
+        index.by_ends.reserve(self.sockets.len());
+        index.holders.reserve(self.holders.len());
         for socket in &self.sockets {
             let Socket { tuple, netns, .. } = socket;
             if socket.state == TcpState::Listen {

@@ -35,7 +35,7 @@ pub(in crate::output) fn json(out: &mut BytesMut, times: &Times, finding: &Findi
             raddr: tuple.remote.addr,
             rport: tuple.remote.port,
             v4mapped: addresses::v4mapped(tuple, false),
-            state: finding.state.name(),
+            state: finding.kind.state().name(),
             kind_of_finding: finding.kind.name(),
             age_ns: finding.age.ns(),
             age: finding.age.name(),

@@ -47,7 +47,7 @@ pub(in crate::output) fn finding(out: &mut BytesMut, times: &Times, finding: &Fi
             raddr: tuple.remote.addr,
             rport: tuple.remote.port,
             v4mapped: tuple.v4mapped,
-            state: finding.state.name(),
+            state: finding.kind.state().name(),
             kind_of_finding: finding.kind.name(),
             age_ns: finding.age.ns(),
             age: finding.age.name(),

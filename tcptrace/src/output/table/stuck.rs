@@ -70,7 +70,7 @@ pub(in crate::output) fn group(
 fn title(out: &mut BytesMut, style: &Style, times: &mut Times, group: &Group, of: &Finding) {
     let mut row = Row::new(out);
     times.columns(&mut row, style, group.at);
-    row.painted(color::of_state(style.color, of.state), of.state.name());
+    row.painted(color::of_state(style.color, of.kind.state()), of.kind.state().name());
     // Names are escaped, and nothing stands to their right that would have to be aligned.
     row.text(&format!("  {}  {}", who(of), service(&group.service)));
     row.end();
@@ -169,9 +169,9 @@ fn example(out: &mut BytesMut, style: &Style, finding: &Finding) {
 /// Bytes of data in its queues. A FIN takes one byte there, and is no data.
 fn data_in(finding: &Finding) -> (u32, u32) {
     let received_fin =
-        matches!(finding.state, TcpState::CloseWait | TcpState::LastAck | TcpState::Closing);
+        matches!(finding.kind.state(), TcpState::CloseWait | TcpState::LastAck | TcpState::Closing);
     let sent_fin = matches!(
-        finding.state,
+        finding.kind.state(),
         TcpState::FinWait1 | TcpState::LastAck | TcpState::Closing | TcpState::SynSent
     );
     let Finding { recv_q, send_q, .. } = *finding;

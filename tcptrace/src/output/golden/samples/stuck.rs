@@ -90,7 +90,6 @@ pub(in crate::output::golden) fn finding(case: Case) -> Finding {
         conn: (!is_pressure).then_some(identity.id),
         tuple: identity.tuple,
         netns: NETNS,
-        state: kind.state(),
         kind,
         age: if is_pressure { Dwell::Unknown } else { Dwell::Exact(185_000_000_000) },
         age_source: (!is_pressure).then_some(AgeSource::Event),
