@@ -6,6 +6,7 @@ pub mod input_args;
 pub mod limit_args;
 pub mod output_args;
 pub mod record_args;
+pub mod replay_args;
 pub mod usage;
 pub mod values;
 
@@ -20,6 +21,7 @@ use input_args::InputArgs;
 use limit_args::FindingArgs;
 use output_args::{LinesArgs, OutputArgs, without_bcc};
 use record_args::RecordArgs;
+use replay_args::ReplayArgs;
 use usage::Refusal;
 
 /// Follows every TCP connection of this Linux host, live and through every state (it is not the
@@ -110,6 +112,8 @@ pub enum Command {
     Check(CheckArgs),
     /// Events to a file, to be asked about later.
     Record(RecordArgs),
+    /// A recording at its own pace, as `watch` showed it or would have.
+    Replay(ReplayArgs),
     /// The state diagram, the states one by one, and what the kernel's settings really do.
     Explain(ExplainArgs),
     /// What this machine allows, with the fix for what is missing.
@@ -295,6 +299,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, Refusal> {
         Command::Check(args) => args.output.check()?,
         Command::Explain(args) => args.check()?,
         Command::Record(args) => args.check()?,
+        Command::Replay(args) => args.lines.output.check()?,
         Command::Doctor(_) => {}
     }
     Ok(cli)

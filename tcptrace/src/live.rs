@@ -18,8 +18,7 @@ use budget::Budget;
 pub use checking::run_command;
 pub use command::{Command, Ended};
 pub use stdout::write_out;
-pub use stop::Stop;
-use stop::StopSignals;
+pub use stop::{Stop, StopSignals};
 
 use crate::{
     event::{Event, Transition},
@@ -57,7 +56,7 @@ pub trait Sink {
     fn header(&self, out: &mut BytesMut);
     /// Writes the change, if it is of interest. `clock` is the sample in force.
     fn change(&mut self, change: &Change, clock: &ClockSample, out: &mut BytesMut);
-    /// Writes what was held back to be told together: nothing more happens for now.
+    /// Writes what was held back to be told together.
     fn flush(&mut self, out: &mut BytesMut) {
         _ = out;
     }
@@ -180,6 +179,9 @@ impl<'a> Live<'a> {
         if self.ticked + TICK_INTERVAL <= now {
             self.ticked = now;
             self.record(&Event::Tick(now));
+            // What is told together must be the same in a replay, which knows no turns but these.
+            self.format();
+            self.sink.flush(&mut self.out);
         }
         if let Some(recorder) = &mut self.recorder
             && let Err(error) = recorder.advance_to(now)
@@ -204,6 +206,8 @@ impl<'a> Live<'a> {
             return Err(error);
         }
         self.pipeline.finish();
+        self.format();
+        self.sink.flush(&mut self.out);
         if stop != Stop::StdoutClosed {
             self.write()?;
         }
@@ -286,7 +290,6 @@ impl<'a> Live<'a> {
     /// Hands what is formatted to stdout. A reader that has gone ends the run.
     fn write(&mut self) -> Result<Option<Stop>> {
         self.format();
-        self.sink.flush(&mut self.out);
         Ok((!write_out(&mut self.out)?).then_some(Stop::StdoutClosed))
     }
 

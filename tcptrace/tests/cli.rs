@@ -4,6 +4,10 @@ use std::{ffi::OsStr, os::unix::ffi::OsStrExt as _};
 
 use assert_cmd::Command;
 
+/// Those whose help has examples.
+const COMMANDS: [&str; 9] =
+    ["watch", "lifetimes", "list", "stuck", "check", "record", "replay", "explain", "doctor"];
+
 #[test]
 fn bad_input_is_one_line_and_exit_status_2() {
     for (args, answer) in BAD {
@@ -21,7 +25,9 @@ fn an_argument_that_is_no_text_is_refused_in_one_line() {
 
 #[test]
 fn help_has_examples() {
-    for command in ["watch", "lifetimes", "list", "stuck", "check", "explain", "doctor"] {
+    for command in
+        ["watch", "lifetimes", "list", "stuck", "check", "record", "replay", "explain", "doctor"]
+    {
         for help in [&[command, "--help"][..], &[command, "-h"], &["help", command]] {
             let text = answered(&mut tcptrace(help));
             let example = format!("Examples:\n  tcptrace {command}");
@@ -114,6 +120,10 @@ const BAD: &[(&[&str], &str)] = &[
     (&["watch", "--duration", "30"], "30 has no unit: write it like 30s, 5m or 2h"),
     (&["list", "--duration", "30s"], "no option --duration: see --help"),
     (&["doctor", "-L", "80"], "no option -L: see --help"),
+    (&["replay"], "--input"),
+    (&["replay", "-i", "x.arrows", "--speed", "0"], "0 is no speed: use a number from"),
+    (&["replay", "-i", "x.arrows", "--speed", "-1"], "-1 is no speed"),
+    (&["replay", "-i", "x.arrows", "--speed", "fast"], "fast is no speed"),
     (&["watch", "--duration"], "--duration needs a value: see --help"),
     (&["record"], "no file to record to: name one, like --output incident.arrows"),
     (&["record", "-o", "-", "--print"], "--print and --output - both write to stdout: name a file"),
@@ -124,11 +134,11 @@ const BAD: &[(&[&str], &str)] = &[
     (&["wach"], "no command wach: did you mean watch?"),
     (
         &["frobnicate"],
-        "no command frobnicate: use watch, lifetimes, list, stuck, check, record, explain or doctor",
+        "no command frobnicate: use watch, lifetimes, list, stuck, check, record, replay, explain or doctor",
     ),
     (
         &["-q"],
-        "no command given: use watch, lifetimes, list, stuck, check, record, explain or doctor",
+        "no command given: use watch, lifetimes, list, stuck, check, record, replay, explain or doctor",
     ),
     (&["explain", "FIN_WAIT3"], "FIN_WAIT3 is no state or topic: did you mean FIN_WAIT1?"),
     (&["explain", "keepalives"], "keepalives is no state or topic: did you mean keepalive?"),

@@ -15,6 +15,7 @@ use crate::{
         },
         state_name::parse_state,
     },
+    replay::Speed,
 };
 
 /// What was given as a comma-separated list, never empty.
@@ -180,11 +181,28 @@ fn list<T>(
     text.split(',').map(entry).collect::<Result<_, _>>().map(List)
 }
 
+/// How fast to play back: a number above 0, or `max`.
+pub fn speed(text: &str) -> Result<Speed, String> {
+    const SLOWEST: f64 = 0.001;
+    const FASTEST: f64 = 1e6;
+    if text.eq_ignore_ascii_case("max") {
+        return Ok(Speed::Max);
+    }
+    match text.parse() {
+        Ok(times) if (SLOWEST..=FASTEST).contains(&times) => Ok(Speed::Times(times)),
+        _ => Err(format!(
+            "{text} is no speed: use a number from {SLOWEST} to {FASTEST}, like 10, or max"
+        )),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
-    use super::{List, NetnsSelector, duration, limits, netns, network, pids, ports, settle};
+    use super::{
+        List, NetnsSelector, Speed, duration, limits, netns, network, pids, ports, settle, speed,
+    };
 
     #[test]
     fn lists_take_numbers_in_range() {
@@ -230,6 +248,16 @@ mod tests {
         assert_eq!(netns("/run/netns/blue"), Ok(NetnsSelector::Path("/run/netns/blue".into())));
         for text in ["", "0", "blue", "-1", "4294967296"] {
             assert!(netns(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn speeds_are_above_zero_and_have_an_end() {
+        assert_eq!(speed("10"), Ok(Speed::Times(10.0)));
+        assert_eq!(speed("0.5"), Ok(Speed::Times(0.5)));
+        assert_eq!(speed("MAX"), Ok(Speed::Max));
+        for text in ["", "0", "-1", "nan", "inf", "1e-9", "1e7", "fast", "10x"] {
+            assert!(speed(text).is_err(), "{text}");
         }
     }
 

@@ -50,8 +50,8 @@ pub fn run(args: &RecordArgs, log_programs: bool) -> Result<ExitCode> {
     tracing::event_loop()?.block_on(async {
         // Before the kernel is asked for anything: a file that exists is no reason to load programs.
         let file = Output::open(args)?;
-        let mut source = tracing::start(&trace)?;
         let clock = clock::sample();
+        let mut source = tracing::start(&trace)?;
         let options = tracing::options(&source);
         let mut recorder = file.recorder(args, &metadata(clock, &options))?;
         let mut pipeline = Pipeline::recorded(options, trace.filter.clone(), stuck, clock);

@@ -30,7 +30,7 @@ use crate::{
     },
     pipeline::Pipeline,
     recording::{Input, Metadata},
-    replay,
+    replay::{self, Speed},
     time::ClockSample,
 };
 
@@ -80,7 +80,7 @@ pub fn filter_for(args: &FilterArgs, input: &InputArgs) -> Result<Filter> {
 ///
 /// # Errors
 /// If a namespace is named otherwise than by its number.
-fn filter_recorded(args: &FilterArgs) -> Result<Filter> {
+pub fn filter_recorded(args: &FilterArgs) -> Result<Filter> {
     match &args.netns {
         None => Ok(args.filter(None)),
         Some(NetnsSelector::Inode(inode)) => Ok(args.filter(Some(*inode))),
@@ -112,16 +112,33 @@ pub fn times(clock: ClockSample) -> Times {
 /// # Errors
 /// If this machine does not allow tracing, or stdout fails.
 pub fn run<S: Sink>(trace: &Trace, make_sink: impl FnOnce(Times) -> S) -> Result<ExitCode> {
-    let pipeline = |options, clock| {
-        if trace.raw {
-            Pipeline::raw(trace.filter.clone(), clock)
-        } else {
-            Pipeline::tracked(options, trace.filter.clone(), clock)
-        }
-    };
+    let pipeline = |options, clock| transitions(trace, options, clock);
     let outcome = view(trace, false, pipeline, make_sink)?;
     tell_summary(&trace.style, &outcome.summary, &summary_text(&outcome.summary))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Plays recorded transitions back.
+///
+/// # Errors
+/// If nothing can be read, or stdout fails.
+pub fn replay<S: Sink>(
+    trace: &Trace,
+    speed: Speed,
+    make_sink: impl FnOnce(Times) -> S,
+) -> Result<ExitCode> {
+    let pipeline = |options, clock| transitions(trace, options, clock);
+    let outcome = recorded(trace, speed, pipeline, make_sink)?;
+    tell_summary(&trace.style, &outcome.summary, &summary_text(&outcome.summary))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn transitions(trace: &Trace, options: Options, clock: ClockSample) -> Pipeline {
+    if trace.raw {
+        Pipeline::raw(trace.filter.clone(), clock)
+    } else {
+        Pipeline::tracked(options, trace.filter.clone(), clock)
+    }
 }
 
 /// Runs what a view asks for, live, or for `once` a single look, or from recordings.
@@ -134,16 +151,14 @@ pub fn view<S: Sink>(
     make_pipeline: impl FnOnce(Options, ClockSample) -> Pipeline,
     make_sink: impl FnOnce(Times) -> S,
 ) -> Result<Outcome> {
-    let json = trace.style.format == Format::Json;
     if !trace.input.is_empty() {
-        let (mut input, options, clock) = open(&trace.input)?;
-        let mut pipeline = make_pipeline(options, clock);
-        let mut sink = WithLosses { sink: make_sink(times(clock)), json };
-        return replay::run(&mut input, &mut pipeline, &mut sink);
+        return recorded(trace, Speed::Max, make_pipeline, make_sink);
     }
+    let json = trace.style.format == Format::Json;
     event_loop()?.block_on(async {
-        let mut source = start(trace)?;
+        // Before the first event there may be, which comes while the rest is being loaded.
         let clock = clock::sample();
+        let mut source = start(trace)?;
         let mut pipeline = make_pipeline(options(&source), clock);
         let mut sink = WithLosses { sink: make_sink(times(clock)), json };
         if once {
@@ -152,6 +167,19 @@ pub fn view<S: Sink>(
             live::run(&mut source, &mut pipeline, &mut sink, None, trace.duration).await
         }
     })
+}
+
+fn recorded<S: Sink>(
+    trace: &Trace,
+    speed: Speed,
+    make_pipeline: impl FnOnce(Options, ClockSample) -> Pipeline,
+    make_sink: impl FnOnce(Times) -> S,
+) -> Result<Outcome> {
+    let json = trace.style.format == Format::Json;
+    let (mut input, options, clock) = open(&trace.input)?;
+    let mut pipeline = make_pipeline(options, clock);
+    let mut sink = WithLosses { sink: make_sink(times(clock)), json };
+    event_loop()?.block_on(replay::run(&mut input, &mut pipeline, &mut sink, speed))
 }
 
 /// The exit status of a command that looks for something. What was found is true, even if there may be

@@ -20,14 +20,19 @@ pub enum Stop {
 }
 
 /// What ends a run: SIGINT, SIGTERM or the end of its time.
-pub(super) struct StopSignals {
+#[derive(Debug)]
+pub struct StopSignals {
     interrupt: Signal,
     terminate: Signal,
     deadline: Option<tokio::time::Instant>,
 }
 
 impl StopSignals {
-    pub(super) fn new(duration: Option<Duration>) -> Result<Self> {
+    /// Begins to watch for signals, which from now on do not end the process by themselves.
+    ///
+    /// # Errors
+    /// If they cannot be watched.
+    pub fn new(duration: Option<Duration>) -> Result<Self> {
         let watch = |kind| signal(kind).context("cannot watch for signals");
         Ok(Self {
             interrupt: watch(SignalKind::interrupt())?,
@@ -37,7 +42,7 @@ impl StopSignals {
     }
 
     /// Waits for the first of them.
-    pub(super) async fn wait(&mut self) -> Stop {
+    pub async fn wait(&mut self) -> Stop {
         let deadline = self.deadline;
         let expired = async move {
             match deadline {
