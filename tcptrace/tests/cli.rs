@@ -25,9 +25,7 @@ fn an_argument_that_is_no_text_is_refused_in_one_line() {
 
 #[test]
 fn help_has_examples() {
-    for command in
-        ["watch", "lifetimes", "list", "stuck", "check", "record", "replay", "explain", "doctor"]
-    {
+    for command in COMMANDS {
         for help in [&[command, "--help"][..], &[command, "-h"], &["help", command]] {
             let text = answered(&mut tcptrace(help));
             let example = format!("Examples:\n  tcptrace {command}");
