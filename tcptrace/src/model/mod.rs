@@ -8,6 +8,7 @@ pub mod connection;
 pub mod diagram;
 pub mod filter;
 pub mod findings;
+pub mod map;
 pub mod minisocks;
 pub mod raw;
 pub mod selection;

@@ -3,13 +3,12 @@
 //! A connection that matches at any time shows all its lines, also those from before it was known to
 //! match; until then they are held here, bounded.
 
-use std::collections::HashMap;
-
 use tcptrace_common::tcp_state::TcpState;
 
 use crate::model::{
     change::{Change, ConnectionId, End, Finished, Moved},
     filter::{Filter, Verdict},
+    map::HashMap,
 };
 
 /// Lines held for one connection; more than a connection passes through states, short of a socket
@@ -39,7 +38,7 @@ impl Selection {
     /// Selects by `filter`.
     #[must_use]
     pub fn new(filter: Filter) -> Self {
-        Self { filter, connections: HashMap::new(), undecided: 0, overflowed: 0 }
+        Self { filter, connections: HashMap::default(), undecided: 0, overflowed: 0 }
     }
 
     /// Lines that could not be held, because too many were undecided at a time.
