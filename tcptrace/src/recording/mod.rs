@@ -5,6 +5,7 @@
 
 mod column;
 mod input;
+mod message;
 mod metadata;
 mod reader;
 mod recorder;
@@ -14,6 +15,6 @@ mod writer;
 
 pub use input::{EXTENSION, Input};
 pub use metadata::Metadata;
-pub use reader::{Recording, Tail};
+pub use reader::{NothingWritten, Recording, Tail};
 pub use recorder::{Progress, Recorder};
 pub use writer::{Compression, Encoder};
