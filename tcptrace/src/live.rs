@@ -3,6 +3,7 @@
 mod budget;
 mod checking;
 mod command;
+mod hangup;
 mod leftovers;
 mod looking;
 mod stdout;
@@ -17,13 +18,14 @@ use tcptrace_common::tcp_state::TcpState;
 use budget::Budget;
 pub use checking::run_command;
 pub use command::{Command, Ended};
+use hangup::{Hangup, Hangups};
 pub use stdout::write_out;
 pub use stop::Stop;
 use stop::StopSignals;
 
 use crate::{
     event::{Event, Transition},
-    kernel::{KernelSource, clock},
+    kernel::{KernelSource, clock, sysctls},
     model::{change::Change, summary::Summary},
     pipeline::Pipeline,
     recording::Recorder,
@@ -63,6 +65,15 @@ pub trait Sink {
     }
 }
 
+/// A recording of what a run takes in.
+#[derive(Debug)]
+pub struct Tee<'a> {
+    /// Who writes it.
+    pub recorder: &'a mut Recorder,
+    /// SIGHUP begins its next file.
+    pub can_rotate: bool,
+}
+
 /// One live run.
 struct Live<'a> {
     source: &'a mut KernelSource,
@@ -79,6 +90,8 @@ struct Live<'a> {
     incomplete: bool,
     /// What is recorded, if anything is.
     recorder: Option<&'a mut Recorder>,
+    /// The recording is to go on in another file.
+    must_rotate: bool,
     /// Up to when everything has been taken in.
     upto: Timestamp,
     /// Up to when the recording says so.
@@ -107,12 +120,13 @@ pub async fn run(
     source: &mut KernelSource,
     pipeline: &mut Pipeline,
     sink: &mut dyn Sink,
-    recorder: Option<&mut Recorder>,
+    tee: Option<Tee<'_>>,
     duration: Option<Duration>,
 ) -> Result<Outcome> {
     let mut stop = StopSignals::new(duration)?;
+    let mut hangups = Hangups::new(tee.as_ref().is_some_and(|tee| tee.can_rotate))?;
     let mut live = Live::new(source, pipeline, sink);
-    live.recorder = recorder;
+    live.recorder = tee.map(|tee| tee.recorder);
     live.snapshot();
     let mut ended = live.write()?;
     while ended.is_none() && live.failed.is_none() {
@@ -120,6 +134,10 @@ pub async fn run(
         tokio::select! {
             biased;
             why = stop.wait() => ended = Some(why),
+            hangup = hangups.wait() => match hangup {
+                Hangup::Asked => live.must_rotate = true,
+                Hangup::TerminalGone => ended = Some(Stop::Signal),
+            },
             () = live.source.wait(limit) => {}
         }
         ended = live.turn()?.or(ended);
@@ -162,6 +180,7 @@ impl<'a> Live<'a> {
             clock_at: Instant::now(),
             incomplete: false,
             recorder: None,
+            must_rotate: false,
             upto: Timestamp::default(),
             ticked: Timestamp::default(),
             failed: None,
@@ -196,6 +215,29 @@ impl<'a> Live<'a> {
         }
     }
 
+    /// Lets the recording go on in another file, which can be read alone: it begins with a snapshot.
+    fn rotate_if_wanted(&mut self) {
+        let asked = self.must_rotate;
+        let Some(recorder) = self.recorder.as_mut().filter(|r| r.wants_rotation(asked)) else {
+            return;
+        };
+        // Snapshots are work, also those of files that are full at once.
+        if !asked && !self.snapshots.is_ready() {
+            return;
+        }
+        self.must_rotate = false;
+        let sample = clock::sample();
+        let tick = Event::Tick(self.upto);
+        if let Err(error) =
+            recorder.add(&tick).and_then(|()| recorder.rotate(sample, sysctls::own()))
+        {
+            self.failed = Some(error);
+        }
+        self.clock_at = Instant::now();
+        self.feed(&Event::Clock(sample));
+        self.snapshot();
+    }
+
     /// Tells what came until now, as the last of the run.
     fn finish(&mut self, stop: Stop) -> Result<Outcome> {
         self.drain_rest();
@@ -223,6 +265,7 @@ impl<'a> Live<'a> {
         if let Some(upto) = upto {
             self.advance_to(upto);
             self.sample_clock();
+            self.rotate_if_wanted();
             if self.snapshots.is_ready()
                 && self.pipeline.wants_snapshot(upto, self.looks.is_ready())
             {

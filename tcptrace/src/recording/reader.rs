@@ -29,6 +29,8 @@ pub struct Tail {
     pub broken: Option<String>,
     /// Rows that this version does not understand.
     pub skipped: u64,
+    /// What was recorded between it and the next, if anything was, is missing.
+    pub gap: bool,
 }
 
 impl Tail {
