@@ -98,7 +98,7 @@ fn parse(header: &[u8]) -> Result<Message<'_>> {
 /// # Errors
 /// If it does not, or takes more than any that was ever written.
 pub(super) fn check(batch: &RecordBatch<'_>, body: &[u8]) -> Result<()> {
-    ensure!((0..=MAX_ROWS).contains(&batch.length()), "{} rows in a batch", batch.length());
+    ensure!((0..=MAX_ROWS).contains(&batch.length()), "{} rows in a batch are more than any", batch.length());
     for node in batch.nodes().iter().flatten() {
         let length = node.length();
         ensure!((0..=MAX_ROWS).contains(&length), "{length} rows in a column");
