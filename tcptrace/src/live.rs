@@ -18,7 +18,8 @@ use tcptrace_common::tcp_state::TcpState;
 use budget::Budget;
 pub use checking::run_command;
 pub use command::{Command, Ended};
-use hangup::{Hangup, Hangups};
+use hangup::Hangup;
+pub use hangup::Hangups;
 pub use stdout::write_out;
 pub use stop::Stop;
 use stop::StopSignals;
@@ -70,8 +71,8 @@ pub trait Sink {
 pub struct Tee<'a> {
     /// Who writes it.
     pub recorder: &'a mut Recorder,
-    /// SIGHUP begins its next file.
-    pub can_rotate: bool,
+    /// What begins its next file.
+    pub hangups: Hangups,
 }
 
 /// One live run.
@@ -124,9 +125,11 @@ pub async fn run(
     duration: Option<Duration>,
 ) -> Result<Outcome> {
     let mut stop = StopSignals::new(duration)?;
-    let mut hangups = Hangups::new(tee.as_ref().is_some_and(|tee| tee.can_rotate))?;
     let mut live = Live::new(source, pipeline, sink);
-    live.recorder = tee.map(|tee| tee.recorder);
+    let mut hangups = Hangups::default();
+    if let Some(tee) = tee {
+        (live.recorder, hangups) = (Some(tee.recorder), tee.hangups);
+    }
     live.snapshot();
     let mut ended = live.write()?;
     while ended.is_none() && live.failed.is_none() {

@@ -15,7 +15,7 @@ use super::tracing::{self, Trace, WithLosses};
 use crate::{
     cli::{filter_args, record_args::RecordArgs},
     kernel::{clock, machine, sysctls},
-    live::{self, Sink, Tee},
+    live::{self, Hangups, Sink, Tee},
     model::{change::Change, findings::detector},
     output::{
         progress::{self, progress},
@@ -51,15 +51,16 @@ pub fn run(args: &RecordArgs, log_programs: bool) -> Result<ExitCode> {
     tracing::event_loop()?.block_on(async {
         // Before the kernel is asked for anything: a file that exists is no reason to load programs.
         let place = Place::open(args)?;
+        let hangups = Hangups::new(place.rotation.is_some())?;
         let mut source = tracing::start(&trace)?;
         let clock = clock::sample();
         let options = tracing::options(&source);
         let metadata = metadata(clock, &options, filter_args::options(&trace.filter));
-        let (mut recorder, can_rotate) = place.recorder(args, metadata)?;
+        let mut recorder = place.recorder(args, metadata)?;
         let mut pipeline = Pipeline::recorded(options, trace.filter.clone(), stuck, clock);
         let lines = Transitions::new(style, tracing::times(clock));
         let mut sink = WithLosses { sink: Printed(args.print.then_some(lines)), json: false };
-        let tee = Tee { recorder: &mut recorder, can_rotate };
+        let tee = Tee { recorder: &mut recorder, hangups };
         let ran = live::run(&mut source, &mut pipeline, &mut sink, Some(tee), trace.duration).await;
         let written = recorder.finish(clock::now());
         let (outcome, written) = match (ran, written) {
@@ -156,8 +157,8 @@ impl Place {
         Ok(Self { first, rotation: (!is_pipe).then(|| rotation.after_first()) })
     }
 
-    /// Begins to record, and tells whether files can follow.
-    fn recorder(self, args: &RecordArgs, metadata: Metadata) -> Result<(Recorder, bool)> {
+    /// Begins to record.
+    fn recorder(self, args: &RecordArgs, metadata: Metadata) -> Result<Recorder> {
         let started = Instant::now();
         let shows_progress = shows_progress(args);
         let report = move |now| {
@@ -165,15 +166,12 @@ impl Place {
                 _ = io::stderr().write_all(progress(started.elapsed(), now).as_bytes());
             }
         };
-        let can_rotate = self.rotation.is_some();
         let begin: Begin = match self.rotation {
             Some(mut rotation) => Box::new(move |wall_ns| rotation.begin(wall_ns)),
             None => Box::new(|_| bail!("a pipe is followed by no other file")),
         };
         let rotate = args.rotate.unwrap_or_default();
-        let recorder =
-            Recorder::new(metadata, args.compress.into(), self.first, begin, rotate, report)?;
-        Ok((recorder, can_rotate))
+        Recorder::new(metadata, args.compress.into(), self.first, begin, rotate, report)
     }
 }
 

@@ -17,18 +17,19 @@ pub(super) enum Hangup {
     TerminalGone,
 }
 
-/// Waits for SIGHUP, or leaves it alone: then it ends the process.
-pub(super) struct Hangups {
+/// Waits for SIGHUP, or, by default, leaves it alone: then it ends the process.
+#[derive(Debug, Default)]
+pub struct Hangups {
     signal: Option<Signal>,
     had_terminal: bool,
 }
 
 impl Hangups {
-    /// Waits for it if `wanted`.
+    /// Waits for it if `wanted`, from now on. Needs a running event loop.
     ///
     /// # Errors
     /// If the system has no descriptors left.
-    pub(super) fn new(wanted: bool) -> Result<Self> {
+    pub fn new(wanted: bool) -> Result<Self> {
         let watch = || signal(SignalKind::hangup()).context("cannot watch for SIGHUP");
         Ok(Self { signal: wanted.then(watch).transpose()?, had_terminal: has_terminal() })
     }

@@ -9,6 +9,7 @@ use std::io::{self, Read};
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use arrow_buffer::Buffer;
 use arrow_ipc::{Message, RecordBatch, root_as_message_with_opts};
+use arrow_schema::DataType;
 use flatbuffers::VerifierOptions;
 
 /// Every message begins with it.
@@ -93,18 +94,34 @@ fn parse(header: &[u8]) -> Result<Message<'_>> {
     root_as_message_with_opts(&options, header).map_err(|_| anyhow!("a header makes no sense"))
 }
 
-/// Checks that a batch lies within its body, and what it will take to unpack.
+/// Of what sizes the items in the buffers of a column are, bytes; `None` of a column that has others
+/// inside, as no version has written.
+pub(super) fn items(column: &DataType) -> Option<Vec<usize>> {
+    // The first buffer has a bit for each row.
+    match column {
+        DataType::Boolean | DataType::FixedSizeBinary(_) => Some(vec![1, 1]),
+        DataType::Utf8 | DataType::Binary => Some(vec![1, 4, 1]),
+        DataType::LargeUtf8 | DataType::LargeBinary => Some(vec![1, 8, 1]),
+        DataType::Dictionary(places, _) => Some(vec![1, places.primitive_width()?]),
+        other => Some(vec![1, other.primitive_width()?]),
+    }
+}
+
+/// Checks that a batch lies within its body, and what it will take to unpack. `items` is what its
+/// columns consist of.
 ///
 /// # Errors
 /// If it does not, or takes more than any that was ever written.
-pub(super) fn check(batch: &RecordBatch<'_>, body: &[u8]) -> Result<()> {
-    ensure!((0..=MAX_ROWS).contains(&batch.length()), "{} rows in a batch are more than any", batch.length());
+pub(super) fn check(batch: &RecordBatch<'_>, body: &[u8], items: &[usize]) -> Result<()> {
+    let rows = batch.length();
+    ensure!((0..=MAX_ROWS).contains(&rows), "{rows} rows in a batch are more than any");
     for node in batch.nodes().iter().flatten() {
         let length = node.length();
-        ensure!((0..=MAX_ROWS).contains(&length), "{length} rows in a column");
+        ensure!((0..=MAX_ROWS).contains(&length), "{length} rows in a column are more than any");
         ensure!((0..=length).contains(&node.null_count()), "more rows without a value than rows");
     }
     let mut unpacked = 0_usize;
+    let mut items = items.iter();
     for buffer in batch.buffers().iter().flatten() {
         let offset = usize::try_from(buffer.offset())?;
         let length = usize::try_from(buffer.length())?;
@@ -114,10 +131,16 @@ pub(super) fn check(batch: &RecordBatch<'_>, body: &[u8]) -> Result<()> {
         };
         let size = match bytes.first_chunk::<UNPACKED>() {
             Some(size) if batch.compression().is_some() => i64::from_le_bytes(*size),
-            _ => -1,
+            Some(_) | None => -1,
         };
-        // -1: as it is.
-        let size = if size == -1 { length } else { usize::try_from(size)? };
+        let size = match size {
+            // As it is, behind that number.
+            -1 if batch.compression().is_some() => length.saturating_sub(UNPACKED),
+            -1 => length,
+            size => usize::try_from(size)?,
+        };
+        let item = items.next().context("a column that no version wrote")?;
+        ensure!(size.is_multiple_of(*item), "{size} bytes of items of {item}");
         unpacked = unpacked.saturating_add(size);
     }
     ensure!(unpacked <= MAX_BODY, "a batch that unpacks to {unpacked} bytes is larger than any");

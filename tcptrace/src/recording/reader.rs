@@ -10,15 +10,16 @@ use arrow_ipc::{
     convert::try_fb_to_schema,
     reader::{read_dictionary, read_record_batch},
 };
-use arrow_schema::Schema;
+use arrow_schema::{DataType, Schema};
 
 use super::{
     Metadata,
-    message::{Messages, Next, check},
+    message::{Messages, Next, check, items},
     schema::{View, known_columns},
 };
 use crate::event::Event;
 
+const WRONG_TYPE: &str = "a column has a type that no version wrote";
 /// Why what follows the last whole batch is missing, if nothing else is wrong.
 const NO_END: &str = "its recorder was killed, or still writes";
 
@@ -67,6 +68,8 @@ struct Columns {
     schema: Arc<Schema>,
     /// Those that this version knows, by place; none if it knows all. Others are not even unpacked.
     known: Option<Vec<usize>>,
+    /// What the buffers of its columns consist of.
+    items: Vec<usize>,
     dictionaries: HashMap<i64, ArrayRef>,
 }
 
@@ -94,9 +97,12 @@ impl<R: Read> Recording<R> {
         let entries = schema.metadata().iter();
         let entries = entries.map(|(key, value)| (key.to_string(), value.to_string())).collect();
         let metadata = Metadata::read(&entries)?;
-        let known = known_columns(&schema).context("a column has a type that no version wrote")?;
+        let known = known_columns(&schema).context(WRONG_TYPE)?;
         let all = known.len() == schema.fields().len();
+        let items: Option<Vec<_>> =
+            schema.fields().iter().map(|field| items(field.data_type())).collect();
         let columns = Columns {
+            items: items.context(WRONG_TYPE)?.concat(),
             schema: Arc::new(schema),
             known: (!all).then_some(known),
             dictionaries: HashMap::new(),
@@ -138,7 +144,7 @@ impl<R: Read> Recording<R> {
     }
 
     fn events(&mut self, batch: &RecordBatch) -> Result<Vec<Event>> {
-        let view = View::new(batch).context("a column has a type that no version wrote")?;
+        let view = View::new(batch).context(WRONG_TYPE)?;
         let rows = batch.num_rows();
         let mut events = Vec::with_capacity(rows);
         events.extend((0..rows).filter_map(|row| view.event(row)));
@@ -158,7 +164,7 @@ impl Columns {
     fn take(&mut self, message: &Message<'_>, body: &Buffer) -> Result<Option<RecordBatch>> {
         let version = message.version();
         if let Some(batch) = message.header_as_record_batch() {
-            check(&batch, body)?;
+            check(&batch, body, &self.items)?;
             let (schema, known) = (Arc::clone(&self.schema), self.known.as_deref());
             let batch =
                 read_record_batch(body, batch, schema, &self.dictionaries, known, &version)?;
@@ -167,8 +173,11 @@ impl Columns {
         let dictionary = message.header_as_dictionary_batch().context("a message of no use")?;
         // Nor would its memory be bounded.
         ensure!(!dictionary.isDelta(), "a list of names in parts, which no version wrote");
-        check(&dictionary.data().context("a list of names without names")?, body)?;
         if self.is_known(dictionary.id()) {
+            // Bytes or text, both alike.
+            let items = items(&DataType::Utf8).unwrap_or_default();
+            let data = dictionary.data().context("a list of names without names")?;
+            check(&data, body, &items)?;
             let names = &mut self.dictionaries;
             read_dictionary(body, dictionary, &self.schema, names, &version)?;
         }

@@ -48,7 +48,13 @@ fn hangup() -> Result<()> {
     for (number, part) in parts.iter().enumerate() {
         if number > 0 {
             recorder.tell(Signal::HUP)?;
-            until(&stage.here, || Ok(folder.recordings()?.len() == number + 1))?;
+            let begun = format!("-{:04}.arrows", number + 1);
+            until(&stage.here, || {
+                let mut files = folder.recordings()?;
+                files.retain(|path| path.to_string_lossy().ends_with(&begun));
+                // Its first batch has all of the snapshot.
+                Ok(!files.is_empty() && has_lines(&files)?)
+            })?;
         }
         for step in script::parse(part)? {
             stage.play(&step)?;
@@ -87,6 +93,10 @@ fn hangup() -> Result<()> {
     Ok(())
 }
 
+fn has_lines(recordings: &[PathBuf]) -> Result<bool> {
+    Ok(String::from_utf8_lossy(&read(&["watch"], recordings)?.stdout).lines().count() > 1)
+}
+
 fn transitions(recordings: &[PathBuf]) -> Result<Vec<Value>> {
     let output = read(&["watch", "--json"], recordings)?;
     ensure!(output.status.code() == Some(0), "{output:?}");
@@ -97,8 +107,7 @@ fn transitions(recordings: &[PathBuf]) -> Result<Vec<Value>> {
 
 /// The last line of a transition to port 80.
 fn line<'a>(lines: &'a [Value], from: &str, to: &str) -> Result<&'a Value> {
-    let is_it =
-        |line: &&Value| line["from"] == from && line["to"] == to && line["rport"] == 80;
+    let is_it = |line: &&Value| line["from"] == from && line["to"] == to && line["rport"] == 80;
     match to {
         // The first that was opened is the first that is closed.
         "ESTABLISHED" => lines.iter().find(is_it),
@@ -141,11 +150,7 @@ fn terminal() -> Result<()> {
     command.stdin(terminal.try_clone()?).stdout(Stdio::null()).stderr(terminal);
     let mut recorder = Running::start(&mut command)?;
     drop(command);
-    let has_lines = || -> Result<bool> {
-        let read = read(&["watch"], std::slice::from_ref(&output))?;
-        Ok(String::from_utf8_lossy(&read.stdout).lines().count() > 1)
-    };
-    until(&netns, || Ok(output.exists() && has_lines()?))?;
+    until(&netns, || Ok(output.exists() && has_lines(std::slice::from_ref(&output))?))?;
     drop(master);
     ensure!(recorder.status()? == Some(0), "it ends in order");
     let read = read(&["watch"], &[output])?;

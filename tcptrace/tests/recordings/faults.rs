@@ -40,15 +40,8 @@ impl Write for Disk {
 }
 
 fn recorder(output: Output, begin: Begin) -> Recorder {
-    Recorder::new(
-        Metadata::default(),
-        Compression::None,
-        output,
-        begin,
-        Rotate::default(),
-        |_| {},
-    )
-    .expect("a recorder")
+    Recorder::new(Metadata::default(), Compression::None, output, begin, Rotate::default(), |_| {})
+        .expect("a recorder")
 }
 
 fn no_next() -> Begin {
@@ -75,7 +68,7 @@ fn a_disk_that_fails_is_named_with_the_fix_and_what_it_took_is_readable() {
         (ErrorKind::Other, "record elsewhere"),
     ] {
         let written = Arc::default();
-        let disk = Disk { room: 3_000_000, fails, written: Arc::clone(&written) };
+        let disk = Disk { room: 60_000_000, fails, written: Arc::clone(&written) };
         let mut recorder = recorder(Output::new("/mnt/x.arrows", disk), no_next());
         let error = fill(&mut recorder);
         assert!(error.starts_with("cannot write /mnt/x.arrows, "), "{error}");

@@ -3,6 +3,7 @@
 mod faults;
 mod format;
 mod hostile;
+mod make;
 mod memory;
 mod sample;
 

@@ -200,7 +200,6 @@ fn what_is_missing_between_files_is_told() {
     files.push(empty.clone());
     let mut input = Input::open(&files).expect("recordings");
     while input.next_batch().expect("recordings").is_some() {}
-    let told: Vec<_> =
-        input.tails().iter().map(|(path, tail)| (path.clone(), tail.gap)).collect();
+    let told: Vec<_> = input.tails().iter().map(|(path, tail)| (path.clone(), tail.gap)).collect();
     assert_eq!(told, [(empty, false), (before, true)]);
 }
