@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::Read as _,
+    io::Write as _,
     path::Path,
     process::{Command, Stdio},
 };
@@ -16,10 +16,6 @@ use crate::{
     needing_root,
     recorder::{Folder, PROGRAM, Running, read, record, under_load, until},
 };
-
-/// Bytes after which a reader has enough: some batches, of which the first is a snapshot of all there is
-/// on the machine.
-const ENOUGH: u64 = 1_000_000;
 
 pub(crate) fn trials() -> [Trial; 5] {
     type Test = fn() -> Result<()>;
@@ -41,6 +37,20 @@ fn is_readable(path: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Copies a recording until what was copied gives lines.
+fn copy_lines(from: &mut impl std::io::Read, to: &Path) -> Result<()> {
+    let mut copy = fs::File::create(to)?;
+    let mut chunk = vec![0; 1 << 16];
+    loop {
+        let length = from.read(&mut chunk)?;
+        ensure!(length > 0, "the recorder writes no more");
+        copy.write_all(&chunk[..length])?;
+        if is_readable(to).is_ok() {
+            return Ok(());
+        }
+    }
+}
+
 /// It ended with 3 and one line that has all of this in it.
 fn failed(recorder: &mut Running, words: &[&str]) -> Result<()> {
     let status = recorder.status()?;
@@ -52,8 +62,8 @@ fn failed(recorder: &mut Running, words: &[&str]) -> Result<()> {
 
 fn full_disk() -> Result<()> {
     const SCRIPT: &str = "
-        mount -t tmpfs -o size=1m tmpfs \"$1\" || exit 99
-        \"$2\" record --compress none --netns \"$3\" -o \"$1/full.arrows\"
+        mount -t tmpfs -o size=400k tmpfs \"$1\" || exit 99
+        \"$2\" record --netns \"$3\" -o \"$1/full.arrows\"
         status=$?
         cp \"$1/full.arrows\" \"$4\" && exit $status";
     let netns = Namespace::new()?;
@@ -96,11 +106,9 @@ fn pipe() -> Result<()> {
     let refused = record(&netns, &pipe, &["--rotate", "1s"]).output()?;
     let said = String::from_utf8_lossy(&refused.stderr).into_owned();
     ensure!(refused.status.code() == Some(3) && said.contains("--rotate needs files"), "{said}");
-    let mut recorder = Running::start(&mut record(&netns, &pipe, &["--compress", "none"]))?;
+    let mut recorder = Running::start(&mut record(&netns, &pipe, &[]))?;
     under_load(&netns, || {
-        let mut bytes = Vec::new();
-        fs::File::open(&pipe)?.take(ENOUGH).read_to_end(&mut bytes)?;
-        fs::write(&got, bytes)?;
+        copy_lines(&mut fs::File::open(&pipe)?, &got)?;
         failed(&mut recorder, &["pipe", "whose reader left"])
     })?;
     is_readable(&got)
@@ -110,13 +118,12 @@ fn stdout() -> Result<()> {
     let netns = Namespace::new()?;
     let folder = Folder::new()?;
     let got = folder.0.join("got.arrows");
-    let mut command = record(&netns, Path::new("-"), &["--compress", "none"]);
+    let mut command = record(&netns, Path::new("-"), &[]);
     let mut recorder = Running::start(command.stdout(Stdio::piped()))?;
     under_load(&netns, || {
-        let mut bytes = Vec::new();
-        let stdout = recorder.0.stdout.take().context("stdout is a pipe")?;
-        stdout.take(ENOUGH).read_to_end(&mut bytes)?;
-        fs::write(&got, bytes)?;
+        let mut stdout = recorder.0.stdout.take().context("stdout is a pipe")?;
+        copy_lines(&mut stdout, &got)?;
+        drop(stdout);
         // As with any other output: whoever read it has seen enough.
         let status = recorder.status()?;
         let said = recorder.stderr()?;

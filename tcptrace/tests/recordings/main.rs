@@ -3,8 +3,8 @@
 mod faults;
 mod format;
 mod hostile;
-mod make;
 mod memory;
+mod refused;
 mod sample;
 
 #[global_allocator]
