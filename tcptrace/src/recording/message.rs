@@ -8,7 +8,7 @@ use std::io::{self, Read};
 
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use arrow_buffer::Buffer;
-use arrow_ipc::{Message, RecordBatch, root_as_message_with_opts};
+use arrow_ipc::{CompressionType, Message, RecordBatch, root_as_message_with_opts};
 use arrow_schema::DataType;
 use flatbuffers::VerifierOptions;
 
@@ -23,6 +23,8 @@ const MAX_BODY: usize = 128 << 20;
 const MAX_ROWS: i64 = 1 << 17;
 /// Tables in a header, at most. Ours have a few hundred.
 const MAX_TABLES: usize = 1 << 14;
+/// No byte of LZ4 stands for more. (The decompressor of zstd looks itself whether there can be so many.)
+const LZ4_RATIO: usize = 255;
 /// Bytes before those of a compressed buffer that say how many it unpacks to.
 const UNPACKED: usize = 8;
 
@@ -139,6 +141,8 @@ pub(super) fn check(batch: &RecordBatch<'_>, body: &[u8], items: &[usize]) -> Re
             -1 => length,
             size => usize::try_from(size)?,
         };
+        let is_lz4 = batch.compression().is_some_and(|c| c.codec() == CompressionType::LZ4_FRAME);
+        ensure!(!is_lz4 || size <= length * LZ4_RATIO, "{length} bytes cannot unpack to {size}");
         let item = items.next().context("a column that no version wrote")?;
         ensure!(size.is_multiple_of(*item), "{size} bytes of items of {item}");
         unpacked = unpacked.saturating_add(size);

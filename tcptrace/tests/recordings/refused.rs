@@ -94,7 +94,7 @@ fn a_newer_format_is_refused_naming_the_version_that_reads_it() {
     let metadata = Metadata { tool: "7.8.9\u{1b}[2J".to_owned(), ..Metadata::default() };
     let mut bytes = other(&metadata);
     // A text of one byte, which is the number of the format.
-    let format = b"\x01\0\0\0001\0";
+    let format = b"\x01\0\0\0\x31\0";
     let places: Vec<usize> =
         (0..bytes.len() - 6).filter(|at| bytes[*at..].starts_with(format)).collect();
     assert_eq!(places.len(), 1, "{places:?}");

@@ -104,7 +104,7 @@ proptest! {
         events in random_events::events(60),
         places in proptest::collection::vec(0..60_usize, 0..5),
     ) {
-        let whole = record(&[events.clone()]);
+        let whole = record(std::slice::from_ref(&events));
         let mut places: Vec<usize> = places.into_iter().map(|at| at.min(events.len())).collect();
         places.sort_unstable();
         let mut parts = Vec::new();
