@@ -103,6 +103,12 @@ fn note_tails(input: &Input) {
                 path.display()
             );
         }
+        if tail.gap {
+            log::warn!(
+                "the file after {} does not go on where it ends; what came between is missing",
+                path.display()
+            );
+        }
         if tail.skipped > 0 {
             log::warn!("{}: {} events of a kind not known here", path.display(), tail.skipped);
         }

@@ -127,6 +127,26 @@ const BAD: &[(&[&str], &str)] = &[
     (&["record", "-o", "-", "--print"], "--print and --output - both write to stdout: name a file"),
     (&["record", "-o", "x", "--min-count", "3"], "no option --min-count"),
     (&["record", "-o", "x", "--compress", "gzip"], "--compress: gzip is not possible: use"),
+    (
+        &["record", "-o", "-", "--rotate", "1h"],
+        "--rotate needs files, and --output - is standard output: name a file",
+    ),
+    (&["record", "-o", "x", "--rotate", "100"], "100 has no unit: write it like 30s, 5m or 2h"),
+    (
+        &["record", "-o", "x", "--rotate", "1XB"],
+        "1XB is no size: write it like 500kB, 100MB or 2GB",
+    ),
+    (&["record", "-o", "x", "--rotate", "0MB"], "0MB has no room for anything: write it like"),
+    (&["record", "-o", "x", "--rotate", "0s"], "0s is no time to record: write it like 30s"),
+    (
+        &["record", "-o", "x", "--rotate", "1h,2h"],
+        "1h,2h has two of a kind: write it like 100MB,1h",
+    ),
+    (
+        &["record", "-o", "x", "--rotate", "1h", "--keep", "0"],
+        "0 is no count: use a number from 1 on",
+    ),
+    (&["record", "-o", "x", "--keep", "3"], "--rotate"),
     (&["watch", "-i", "x", "--duration", "5s"], "--input and --duration exclude each other"),
     (&["stuck", "--once", "-i", "x"], "--once and --input exclude each other: give only one"),
     (&["wach"], "no command wach: did you mean watch?"),

@@ -15,6 +15,7 @@ use crate::{
         },
         state_name::parse_state,
     },
+    recording::Rotate,
     replay::Speed,
 };
 
@@ -142,6 +143,43 @@ pub fn limit(text: &str) -> Result<Duration, String> {
 /// A time to trace, more than none.
 pub fn duration(text: &str) -> Result<Duration, String> {
     time(text, "leaves no time to trace")
+}
+
+/// When a file is full: a size like `100MB`, a time like `1h`, or both with a comma between.
+pub fn rotate(text: &str) -> Result<Rotate, String> {
+    let example = "100MB,1h";
+    let mut rotate = Rotate::default();
+    for entry in list(text, example, |entry| Ok(entry.to_owned()))?.0 {
+        let twice = if entry.ends_with(['B', 'b']) {
+            rotate.bytes.replace(size(&entry)?).is_some()
+        } else {
+            rotate.time.replace(time(&entry, "is no time to record")?).is_some()
+        };
+        if twice {
+            return Err(format!("{text} has two of a kind: write it like {example}"));
+        }
+    }
+    Ok(rotate)
+}
+
+/// Bytes, more than none. As everywhere here, a kB has 1024 of them.
+fn size(text: &str) -> Result<u64, String> {
+    let hint = "write it like 500kB, 100MB or 2GB";
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let scale = match text[digits.len()..].to_ascii_lowercase().as_str() {
+        "b" => Some(0),
+        "kb" | "kib" => Some(10),
+        "mb" | "mib" => Some(20),
+        "gb" | "gib" => Some(30),
+        "tb" | "tib" => Some(40),
+        _ => None,
+    };
+    let bytes = scale.and_then(|scale| digits.parse::<u64>().ok()?.checked_mul(1 << scale));
+    match bytes {
+        Some(0) => Err(format!("{text} has no room for anything: {hint}")),
+        Some(bytes) => Ok(bytes),
+        None => Err(format!("{text} is no size: {hint}")),
+    }
 }
 
 /// A time to wait, perhaps none.

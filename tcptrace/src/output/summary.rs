@@ -17,6 +17,7 @@ use crate::{
         findings::kind::Kind,
         summary::{Losses, Summary},
     },
+    recording::Progress,
 };
 
 /// One or two lines for people, meant for stderr. Losses are named even if there were none.
@@ -62,8 +63,12 @@ pub fn check_text(summary: &Summary, incomplete: bool, program: &str, status: i3
 
 /// The same about a recording of so many events and bytes.
 #[must_use]
-pub fn recorded_text(summary: &Summary, events: u64, bytes: u64) -> String {
-    let recorded = format!("{} in {}B", counted(events, "event"), Size(bytes));
+pub fn recorded_text(summary: &Summary, written: &Progress) -> String {
+    let Progress { events, bytes, files, .. } = *written;
+    let mut recorded = format!("{} in {}B", counted(events, "event"), Size(bytes));
+    if files > 1 {
+        recorded += &format!(" in {files} files");
+    }
     with_losses(
         summary,
         &[format!("recorded {recorded}"), counted(summary.transitions(), "transition")],

@@ -19,6 +19,7 @@ mod random_events;
 mod raw;
 mod render;
 mod reuse;
+mod rotated;
 mod rows;
 mod script;
 mod selected;
