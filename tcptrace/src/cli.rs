@@ -6,6 +6,7 @@ pub mod input_args;
 pub mod limit_args;
 pub mod output_args;
 pub mod record_args;
+pub mod report_args;
 pub mod usage;
 pub mod values;
 
@@ -20,6 +21,7 @@ use input_args::InputArgs;
 use limit_args::FindingArgs;
 use output_args::{LinesArgs, OutputArgs, without_bcc};
 use record_args::RecordArgs;
+use report_args::ReportArgs;
 use usage::Refusal;
 
 /// Follows every TCP connection of this Linux host, live and through every state (it is not the
@@ -42,6 +44,7 @@ Examples:
   tcptrace lifetimes -p 812         finished connections of process 812
   tcptrace list --state close-wait  who holds sockets that nobody closes
   tcptrace stuck --once             what is stuck now, who holds it, and what helps
+  tcptrace report -i web.arrows     what a recording comes to
   tcptrace explain FIN_WAIT2        what this state means, and what to do
   tcptrace check -- ./test.sh       run it, fail if it leaves stuck connections
   tcptrace doctor                   what this machine lacks for tracing
@@ -110,6 +113,9 @@ pub enum Command {
     Check(CheckArgs),
     /// Events to a file, to be asked about later.
     Record(RecordArgs),
+    /// A recording, or some time of tracing, summed up: what was stuck, how long states lasted, who
+    /// did most.
+    Report(ReportArgs),
     /// The state diagram, the states one by one, and what the kernel's settings really do.
     Explain(ExplainArgs),
     /// What this machine allows, with the fix for what is missing.
@@ -295,6 +301,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, Refusal> {
         Command::Check(args) => args.output.check()?,
         Command::Explain(args) => args.check()?,
         Command::Record(args) => args.check()?,
+        Command::Report(args) => args.check()?,
         Command::Doctor(_) => {}
     }
     Ok(cli)

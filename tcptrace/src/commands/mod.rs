@@ -6,6 +6,7 @@ pub mod explain;
 pub mod lifetimes;
 pub mod list;
 pub mod record;
+pub mod report;
 pub mod stuck;
 pub mod tracing;
 pub mod watch;
@@ -28,6 +29,7 @@ pub fn run(cli: &Cli) -> Result<ExitCode> {
         Command::List(args) => list::run(args),
         Command::Check(args) => check::run(args, log_programs),
         Command::Record(args) => record::run(args, log_programs),
+        Command::Report(args) => report::run(args, log_programs),
         Command::Stuck(args) => stuck::run(args, log_programs),
         Command::Explain(args) => explain::run(args, log_programs),
         Command::Doctor(args) => doctor::run(args),

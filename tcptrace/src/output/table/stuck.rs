@@ -91,7 +91,8 @@ fn who(finding: &Finding) -> String {
     }
 }
 
-fn service(service: &Service) -> String {
+/// `local port 8080` or `to 10.0.0.9:443`.
+pub(in crate::output) fn service(service: &Service) -> String {
     match service {
         Service::Local(port) => format!("local port {port}"),
         Service::Remote(addr, port) => {
