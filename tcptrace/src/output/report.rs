@@ -1,6 +1,7 @@
 //! A report of a whole trace: as text, as JSON, and as a page for a browser, all of the same numbers.
 
 mod fields;
+mod html;
 mod stuck;
 mod text;
 mod words;
@@ -49,6 +50,11 @@ impl Account<'_> {
         let clock = self.span().last.map(|last| last.clock).unwrap_or_default();
         Moment { at, clock }
     }
+
+    /// From when on a chart tells: its first bucket may begin a little before the trace.
+    fn chart_begun(&self, begun: Timestamp) -> Moment {
+        self.span().first.filter(|first| first.at >= begun).unwrap_or_else(|| self.moment(begun))
+    }
 }
 
 /// Writes the report as one line of JSON.
@@ -63,5 +69,5 @@ pub fn table(out: &mut BytesMut, account: &Account<'_>, color: bool) {
 
 /// Writes the report as a page.
 pub fn html(out: &mut BytesMut, account: &Account<'_>) {
-    _ = (out, account);
+    html::page(out, account);
 }

@@ -20,6 +20,7 @@ mod line;
 mod list;
 mod namespace;
 mod recorded;
+mod report;
 mod scenarios;
 mod script;
 mod self_check;
@@ -53,6 +54,7 @@ fn main() -> ExitCode {
     trials.push(Trial::test("list: agrees with ss in two namespaces", needing_root(list::run)));
     trials.extend(explain::trials());
     trials.extend(recorded::trials());
+    trials.extend(report::trials());
     trials.extend(surroundings::trials());
     trials.extend(self_check::trials());
     trials.extend(check::trials());

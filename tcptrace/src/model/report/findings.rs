@@ -60,7 +60,7 @@ pub struct Findings {
 }
 
 impl Findings {
-    /// Takes in what is news of a group; for each finding that is new, `entered` is told when it
+    /// Takes in what is news of a group; for each connection that is new, `entered` is told when it
     /// entered its state, if that is known.
     pub fn add(
         &mut self,
@@ -83,7 +83,10 @@ impl Findings {
                 Entry::Vacant(vacant) => {
                     vacant.insert(Open { group: place, seen_to_begin });
                     self.groups[place].found(finding);
-                    entered(finding.age.ns().map(|ns| Timestamp(finding.at.0.saturating_sub(ns))));
+                    if finding.conn.is_some() {
+                        let since = |ns| Timestamp(finding.at.0.saturating_sub(ns));
+                        entered(finding.age.ns().map(since));
+                    }
                 }
                 // It may have become a finding of another kind.
                 Entry::Occupied(mut known) if known.get().group != place => {
@@ -119,14 +122,14 @@ impl Findings {
         }
     }
 
-    /// Takes in the end of a finding; false if it was none.
+    /// Takes in the end of a finding; whether it was that of a connection that was told.
     pub fn resolve(&mut self, resolved: &Resolved) -> bool {
         let subject = subject(resolved.conn, &resolved.tuple.remote, resolved.netns);
         let Some(open) = self.open.remove(&subject) else {
             return false;
         };
         self.groups[open.group].over(open.seen_to_begin);
-        true
+        resolved.conn.is_some()
     }
 
     /// The groups: the largest at the end of the trace first, then what was largest, then the oldest.
@@ -144,10 +147,14 @@ impl Findings {
         self.others
     }
 
-    /// How many are stuck at the end of the trace.
+    /// How many connections are stuck at the end of the trace.
     #[must_use]
     pub fn now(&self) -> u64 {
-        self.groups.iter().map(StuckGroup::now).sum()
+        let of_connections = self
+            .groups
+            .iter()
+            .filter(|group| group.told.news.iter().all(|told| told.conn.is_some()));
+        of_connections.map(StuckGroup::now).sum()
     }
 }
 

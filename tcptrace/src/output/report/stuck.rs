@@ -6,11 +6,8 @@ use super::Account;
 use crate::{
     event::Process,
     model::{
-        change::Dwell,
-        connection::Since,
-        findings::finding::{Finding, Pressure},
-        report::stuck_group::StuckGroup,
-        span::Moment,
+        change::Dwell, connection::Since, findings::finding::Finding,
+        report::stuck_group::StuckGroup, span::Moment,
     },
 };
 
@@ -44,10 +41,6 @@ impl Told<'_> {
     /// Who holds the connections, or closed them.
     pub(super) fn process(&self) -> Option<Process> {
         self.first.owners.first().map(|owner| owner.process).or(self.first.closed_by)
-    }
-
-    pub(super) fn pressure(&self) -> Option<&Pressure> {
-        self.first.pressure.as_ref()
     }
 
     /// Since when the first was stuck.

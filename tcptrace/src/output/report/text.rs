@@ -41,7 +41,11 @@ pub(super) fn table(out: &mut BytesMut, account: &Account<'_>, color: bool) {
     tables::states(out, account.report, color);
     tables::connections(out, account.report, color);
     tables::waiting(out, account.report, color);
-    head(out, color, "The state diagram: how many went along each arrow, after what median time");
+    head(
+        out,
+        color,
+        "How many went along each arrow of the state diagram, and after what median time",
+    );
     diagram::drawing(out, color, Some(&account.report.arrows));
     findings(out, account, &told, color);
 }
@@ -89,7 +93,13 @@ fn first_look(out: &mut BytesMut, account: &Account<'_>, told: &[Told<'_>], colo
     row.end();
     for told in &told[..told.len().min(FIRST)] {
         let mut row = Row::new(out);
-        row.number(told.group.now());
+        match &told.first.pressure {
+            // It is about local ports, not about connections.
+            Some(pressure) if told.group.now() > 0 => {
+                row.show(format_args!("{}%", pressure.percent()))
+            }
+            _ => row.number(told.group.now()),
+        }
         row.right(COUNT);
         row.text(&words::since(account, told));
         row.right(SINCE);
@@ -122,20 +132,12 @@ fn findings(out: &mut BytesMut, account: &Account<'_>, told: &[Told<'_>], color:
         return;
     }
     head(out, color, "What was stuck, why, and what helps");
+    out.extend_from_slice(b"\n");
     let style = Style { color, ..Style::new(Format::Table) };
     for told in told {
         let mut times = account.times.clone();
         times.set_clock(told.group.clock);
-        out.extend_from_slice(b"\n");
-        let found = told.group.found;
-        line(
-            out,
-            &match told.group.resolved {
-                0 => format!("{found} found, none is over"),
-                over if over == found => format!("{found} found, all are over"),
-                over => format!("{found} found, {over} are over"),
-            },
-        );
+        line(out, &words::found(told));
         let group = Group {
             count: told.group.now(),
             oldest: told.oldest,

@@ -2,27 +2,38 @@
 
 use super::{Account, stuck::Told};
 use crate::{
+    event::Endpoint,
     model::{
+        change::Role,
         connection::Since,
-        findings::finding::HeldBy,
+        findings::finding::Service,
         report::{ServicePort, tally::Shares},
         span::Moment,
         summary::Losses,
     },
-    output::{people, table::stuck as table},
+    output::{addresses::End, people},
 };
 
-/// `webserver(3798), local port 8080`: who is to be asked about a group, and about what.
+/// `webserver(3798) on port 8080`: who is to be asked about a group, and about what.
 pub(super) fn who(told: &Told<'_>) -> String {
-    let service = table::service(&told.group.told.service);
     let who = match told.process() {
-        Some(process) if told.first.held_by == HeldBy::Nobody => {
-            format!("closed by {}", people::process(&process))
-        }
         Some(process) => people::process(&process),
         None => people::holder(told.first.held_by, ""),
     };
-    format!("{who}, {service}")
+    match told.group.told.service {
+        Service::Local(port) => format!("{who} on port {port}"),
+        Service::Remote(addr, port) => format!("{who} to {}", End(&Endpoint { addr, port })),
+    }
+}
+
+/// `37 found, 1 over`.
+pub(super) fn found(told: &Told<'_>) -> String {
+    let found = told.group.found;
+    match told.group.resolved {
+        0 => format!("{found} found, none over"),
+        over if over == found => format!("{found} found, all over"),
+        over => format!("{found} found, {over} over"),
+    }
 }
 
 /// `10:31:03`, with the date if that is not the one on which the trace began. `<=` is that it was so
@@ -101,7 +112,6 @@ pub(super) fn losses(account: &Account<'_>) -> Vec<String> {
 
 /// `to port 443` or `on port 8080`.
 pub(super) fn service_port(service: &ServicePort) -> String {
-    use crate::model::change::Role;
     match service.role {
         Role::Active => format!("to port {}", service.port),
         Role::Passive => format!("on port {}", service.port),
@@ -111,7 +121,7 @@ pub(super) fn service_port(service: &ServicePort) -> String {
 /// What a table of the most frequent leaves out, if anything.
 pub(super) fn left_out<K>(shares: &Shares<K>, of_unknown: &str) -> Vec<(u64, String)> {
     let others = if shares.at_least {
-        "others (the table was full: the counts above are the least)"
+        "others (the table was full: the counts of the named are lower bounds)"
     } else {
         "others"
     };

@@ -35,7 +35,7 @@ pub(super) fn timeline(out: &mut BytesMut, account: &Account<'_>) {
         out,
         &format!(
             "From {} on, {} a column",
-            words::short_time(account, &account.moment(begun)),
+            words::short_time(account, &account.chart_begun(begun)),
             Nanoseconds(width)
         ),
     );
@@ -46,7 +46,8 @@ pub(super) fn timeline(out: &mut BytesMut, account: &Account<'_>) {
     ] {
         let most = numbers.iter().copied().max().unwrap_or(0);
         let bars: String = numbers.iter().map(|number| bar(*number, most)).collect();
-        line(out, &format!("{name:<6} {} {most} at most", bars));
+        let per = if name == "stuck" { "" } else { " a column" };
+        line(out, &format!("{name:<6} {bars} up to {most}{per}"));
     }
 }
 

@@ -26,7 +26,7 @@ const TIME: usize = 8;
 pub(super) fn states(out: &mut BytesMut, report: &Report, color: bool) {
     let rows = STATES.iter().zip(&report.dwells).filter(|(_, dwells)| dwells.total() > 0);
     let bold = color::of_head(color);
-    head(out, color, "How long connections stayed in each state, in nine of ten cases (P90), ...");
+    head(out, color, "Time in each state: quantiles of the times known exactly");
     let mut row = Row::new(out);
     row.painted(bold, "STATE");
     row.left(STATE);
