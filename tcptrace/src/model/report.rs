@@ -80,6 +80,8 @@ pub struct Report {
     pub dwells: [Dwells; STATES.len()],
     /// Connections that were seen to begin.
     pub opened: u64,
+    /// Connections that ended.
+    pub finished: u64,
     /// From begin to end, of connections that ended.
     pub lifetimes: Dwells,
     /// Connections that ended, by who opened them.
@@ -109,6 +111,7 @@ impl Report {
             arrows: Arrows::default(),
             dwells: Default::default(),
             opened: 0,
+            finished: 0,
             lifetimes: Dwells::default(),
             roles: Tally::default(),
             services: Tally::default(),
@@ -168,6 +171,7 @@ impl Report {
 
     fn finished(&mut self, finished: &Finished) {
         let Finished { closed, opened, role, end, owner, identity, .. } = finished;
+        self.finished += 1;
         self.timeline.at(*closed).closed += 1;
         let lifetime = opened.and_then(|opened| closed.since(opened));
         self.lifetimes.count(lifetime.map_or(Dwell::Unknown, Dwell::Exact));

@@ -78,7 +78,7 @@ const TWO_LIVES: &str = "
 #[test]
 fn a_connection_counts_once_with_role_service_owner_and_end() {
     let (report, summary) = summed_up(TWO_LIVES);
-    assert_eq!((report.opened, summary.connections, summary.transitions()), (2, 2, 10));
+    assert_eq!((report.opened, report.finished, summary.transitions()), (2, 2, 10));
     assert_eq!([Role::Active, Role::Passive].map(|role| report.roles.of(&role)), [1, 1]);
     for role in [Role::Active, Role::Passive] {
         assert_eq!(report.services.of(&ServicePort { role, port: 80 }), 1, "{role:?}");
@@ -127,8 +127,8 @@ fn a_time_that_is_not_exact_has_no_part_in_the_quantiles() {
 
 #[test]
 fn what_began_before_the_trace_has_no_lifetime_and_no_role() {
-    let (report, summary) = summed_up("R 1>7 err=104 done inode\n R destroyed");
-    assert_eq!((report.opened, summary.connections), (0, 1));
+    let (report, _) = summed_up("R 1>7 err=104 done inode\n R destroyed");
+    assert_eq!((report.opened, report.finished), (0, 1));
     assert_eq!((report.lifetimes.exact.count(), report.lifetimes.unknown), (0, 1));
     assert_eq!(report.roles.shares(9).unknown, 1);
     assert_eq!(report.services.shares(9).unknown, 1);

@@ -47,7 +47,7 @@ pub(super) fn json(out: &mut BytesMut, account: &Account<'_>) {
         events: span.events,
         transitions: summary.transitions(),
         opened: report.opened,
-        connections: summary.connections,
+        connections: report.finished,
         lost: losses(&summary.lost),
         uncertain: summary.uncertain,
         evicted: summary.evicted,

@@ -76,7 +76,7 @@ fn totals(html: &mut Html<'_>, account: &Account<'_>) {
     html.raw("<dl class=\"totals\">\n");
     for (name, of, count) in [
         ("connections opened", "/opened", account.report.opened),
-        ("connections finished", "/connections", summary.connections),
+        ("connections finished", "/connections", account.report.finished),
         ("transitions", "/transitions", summary.transitions()),
         ("events", "/events", account.span().events),
     ] {

@@ -54,20 +54,21 @@ fn overview(out: &mut BytesMut, account: &Account<'_>) {
     line(out, &printable_text(&words::machine(account)));
     let lasted = account.span().ns().map(|ns| format!(", {}", Nanoseconds(ns)));
     line(out, &format!("{}{}", words::from_to(account), lasted.unwrap_or_default()));
-    let lost = words::losses(account);
-    let nothing = if lost.is_empty() { ", nothing lost" } else { "" };
-    let text = format!(
-        "{} events, {} transitions, {} connections opened, {} finished{nothing}",
-        account.span().events,
-        account.summary.transitions(),
-        account.report.opened,
-        account.summary.connections,
+    line(
+        out,
+        &format!(
+            "{} events, {} transitions, {} connections opened, {} finished",
+            account.span().events,
+            account.summary.transitions(),
+            account.report.opened,
+            account.report.finished,
+        ),
     );
-    for text in textwrap::wrap(&text, 80).iter().chain(&textwrap::wrap(&lost.join(", "), 80)) {
-        if !text.is_empty() {
-            line(out, text);
-        }
-    }
+    let lost = match words::losses(account) {
+        lost if lost.is_empty() => "nothing lost".to_owned(),
+        lost => lost.join(", "),
+    };
+    textwrap::wrap(&lost, 80).iter().for_each(|text| line(out, text));
 }
 
 /// What is stuck, a line for a group.

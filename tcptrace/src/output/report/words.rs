@@ -7,7 +7,7 @@ use crate::{
         change::Role,
         connection::Since,
         findings::finding::Service,
-        report::{ServicePort, tally::Shares},
+        report::{Origin, ServicePort, tally::Shares},
         span::Moment,
         summary::Losses,
     },
@@ -68,12 +68,14 @@ pub(super) fn growth(told: &Told<'_>) -> String {
     }
 }
 
-/// `web-1, Linux 6.12.9`; what is not known is left out.
+/// `web-1, Linux 6.12.9`.
 pub(super) fn machine(account: &Account<'_>) -> String {
-    let origin = &account.report.origin;
-    let host = if origin.host.is_empty() { "host not known" } else { &origin.host };
-    let kernel = if origin.kernel.is_empty() { "kernel not known" } else { &origin.kernel };
-    format!("{host}, Linux {kernel}")
+    let Origin { host, kernel } = &account.report.origin;
+    let host = if host.is_empty() { "host not known" } else { host };
+    match kernel.as_str() {
+        "" => format!("{host}, kernel not known"),
+        kernel => format!("{host}, Linux {kernel}"),
+    }
 }
 
 /// `2026-11-20 10:31:00 to 10:36:00 +01:00`.

@@ -123,8 +123,12 @@ fn arrow(html: &mut Html<'_>, report: &Report, way: &Way) {
 
 /// Writes every way that was gone, as a table.
 pub(super) fn table(html: &mut Html<'_>, report: &Report) {
-    let heads = ["From", "To", "#Connections", "#Median time before", "What moves it"];
-    html.table("scroll", "Every way that connections went, also those not drawn", &heads);
+    let heads = ["From", "To", "#Count", "#Median", "What moves it"];
+    html.table(
+        "scroll",
+        "Every way that connections went, and the median time in the state before",
+        &heads,
+    );
     let mut index = 0;
     let strange = report.arrows.strange().map(|(from, to)| (from, to, "against the diagram"));
     let known = diagram::arrows().map(|arrow| (arrow.from, arrow.to, arrow.cause));

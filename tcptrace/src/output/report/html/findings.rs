@@ -23,8 +23,8 @@ pub(super) fn verdict(html: &mut Html<'_>, account: &Account<'_>, told: &[Told<'
     html.raw(&format!("<section class=\"{class}\" aria-label=\"What is stuck\">\n<p>"));
     html.number("strong", "/stuck", now, &grouped(now));
     html.raw(match now {
-        1 => "connection was stuck at the end.</p>\n",
-        _ => "connections were stuck at the end.</p>\n",
+        1 => " connection was stuck at the end.</p>\n",
+        _ => " connections were stuck at the end.</p>\n",
     });
     for told in told.iter().filter(|told| told.group.now() > 0).take(3) {
         html.raw("<p>");

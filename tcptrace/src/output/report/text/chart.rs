@@ -34,7 +34,7 @@ pub(super) fn timeline(out: &mut BytesMut, account: &Account<'_>) {
     line(
         out,
         &format!(
-            "From {} on, {} a column",
+            "From {} on, {} a column, and the most in one",
             words::short_time(account, &account.chart_begun(begun)),
             Nanoseconds(width)
         ),
@@ -46,8 +46,7 @@ pub(super) fn timeline(out: &mut BytesMut, account: &Account<'_>) {
     ] {
         let most = numbers.iter().copied().max().unwrap_or(0);
         let bars: String = numbers.iter().map(|number| bar(*number, most)).collect();
-        let per = if name == "stuck" { "" } else { " a column" };
-        line(out, &format!("{name:<6} {bars} up to {most}{per}"));
+        line(out, &format!("{name:<6} {bars} {most}"));
     }
 }
 

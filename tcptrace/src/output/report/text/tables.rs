@@ -21,6 +21,8 @@ use crate::{
 const STATE: usize = 11;
 const COUNT: usize = 9;
 const TIME: usize = 8;
+/// The line of an empty table.
+const NONE: &str = "        - none";
 
 /// Writes how long connections were in each state, and in all.
 pub(super) fn states(out: &mut BytesMut, report: &Report, color: bool) {
@@ -73,6 +75,9 @@ pub(super) fn connections(out: &mut BytesMut, report: &Report, color: bool) {
     for (end, number) in End::ALL.iter().zip(report.ends).filter(|(_, count)| *count > 0) {
         count(out, number, end.name().unwrap_or("not known"));
     }
+    if report.ends.iter().all(|count| *count == 0) {
+        line(out, NONE);
+    }
     head(out, color, "Who opened the connections that ended");
     for role in [Role::Passive, Role::Active] {
         let who = match role {
@@ -113,7 +118,7 @@ fn top<K: Copy + Ord + Hash>(
     }
     let left_out = words::left_out(&shares, of_unknown);
     if shares.top.is_empty() && left_out.is_empty() {
-        line(out, "        - none");
+        line(out, NONE);
     }
     for (number, what) in left_out {
         count(out, number, &what);
