@@ -2,13 +2,12 @@
 //! takes is bounded.
 
 pub mod dwells;
+pub mod entered;
 pub mod findings;
 pub mod quantiles;
 pub mod stuck_group;
 pub mod tally;
 pub mod timeline;
-
-use std::net::IpAddr;
 
 use tcptrace_common::tcp_state::TcpState;
 
@@ -22,6 +21,7 @@ use crate::{
     time::{ClockSample, Timestamp},
 };
 use dwells::Dwells;
+use entered::Entered;
 use findings::Findings;
 use tally::Tally;
 use timeline::Timeline;
@@ -58,15 +58,6 @@ pub struct ServicePort {
     pub role: Role,
     /// The port that was connected to.
     pub port: u16,
-}
-
-/// Who entered a state how often.
-#[derive(Clone, Debug, Default)]
-pub struct Entered {
-    /// By the owner's process.
-    pub processes: Tally<Process>,
-    /// By the address of the other end.
-    pub peers: Tally<IpAddr>,
 }
 
 /// What a trace comes to.
@@ -131,7 +122,15 @@ impl Report {
             Change::Moved(moved) => self.moved(moved),
             Change::Finished(finished) => self.finished(finished),
             Change::Stuck(group) => {
-                let Self { findings, timeline, begun, .. } = self;
+                let Self { findings, timeline, begun, entered, .. } = self;
+                for finding in &group.news {
+                    let holder = finding.owners.first().map(|owner| owner.process);
+                    let state = finding.kind.state();
+                    let slot = WAITING.iter().position(|waiting| *waiting == state);
+                    if let (Some(slot), Some(id), Some(_)) = (slot, finding.conn, holder) {
+                        entered[slot].claim(id, holder);
+                    }
+                }
                 findings.add(group, clock, |entered| {
                     // What was there before has been so from the beginning, as far as the trace goes.
                     let at = entered.map_or(group.at, |at| at.max(*begun));
@@ -143,7 +142,10 @@ impl Report {
                     self.timeline.at(resolved.at).resolved += 1;
                 }
             }
-            Change::Forgotten(_) | Change::Released(_) | Change::Lost(_) => {}
+            Change::Forgotten(id) => {
+                self.entered.iter_mut().for_each(|entered| entered.claim(*id, None));
+            }
+            Change::Released(_) | Change::Lost(_) => {}
         }
     }
 
@@ -162,10 +164,13 @@ impl Report {
             self.opened += 1;
             self.timeline.at(moved.at).opened += 1;
         }
-        if let Some(slot) = WAITING.iter().position(|state| *state == moved.to) {
-            let Entered { processes, peers } = &mut self.entered[slot];
-            processes.add(moved.owner.process().copied());
-            peers.add(moved.identity.tuple.remote.addr);
+        for (state, entered) in WAITING.iter().zip(&mut self.entered) {
+            if *state == moved.from {
+                entered.claim(moved.identity.id, moved.owner.process().copied());
+            }
+            if *state == moved.to {
+                entered.enter(moved);
+            }
         }
     }
 

@@ -102,8 +102,9 @@ fn who_waits_is_counted_by_process_and_by_the_other_end() {
     assert_eq!(WAITING, [TcpState::TimeWait, TcpState::CloseWait]);
     assert_eq!(time_wait.processes.of(&process("cli")), 1);
     assert_eq!(time_wait.peers.of(&[10, 0, 0, 2].into()), 1);
-    // Nobody knows yet whose it is when the peer's FIN arrives.
-    assert_eq!(close_wait.processes.shares(9).unknown, 1);
+    // Nobody knows yet whose it is when the peer's FIN arrives, but who closes it has had it.
+    assert_eq!(close_wait.processes.of(&process("srv")), 1);
+    assert_eq!(close_wait.processes.shares(9).unknown, 0);
     assert_eq!(close_wait.peers.of(&[10, 0, 0, 1].into()), 1);
 }
 
@@ -171,6 +172,14 @@ fn a_leak_has_a_beginning_a_rate_and_somebody_who_holds_it() {
     let stuck: Vec<u64> =
         report.timeline.buckets().iter().map(|bucket| bucket.stuck).filter(|n| *n > 0).collect();
     assert_eq!(stuck, [1, 1, 1]);
+}
+
+#[test]
+fn who_is_found_holding_a_connection_has_entered_its_state() {
+    let (report, _) = summed_up(&format!("{LEAK}\nU 1>8 done inode"));
+    let [_, close_wait] = &report.entered;
+    assert_eq!(close_wait.processes.of(&process("srv")), 3);
+    assert_eq!(close_wait.processes.shares(9).unknown, 1);
 }
 
 #[test]

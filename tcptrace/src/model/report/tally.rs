@@ -37,6 +37,12 @@ impl<K: Copy + Ord + Hash> Tally<K> {
         *self.counts.entry(key).or_insert(0) += 1;
     }
 
+    /// One that was counted without a key turns out to be of this one.
+    pub fn claim(&mut self, key: K) {
+        self.unknown = self.unknown.saturating_sub(1);
+        self.add(Some(key));
+    }
+
     fn drop_rarest(&mut self) {
         for (key, count) in self.top(usize::MAX).split_off(self.cap / 2) {
             self.counts.remove(&key);

@@ -17,8 +17,9 @@ use crate::{
         diagram,
         findings::finding::Service,
         report::{
-            Entered, Report, STATES, WAITING,
+            Report, STATES, WAITING,
             dwells::Dwells,
+            entered::Entered,
             tally::{Shares, Tally},
             timeline::{Bucket, stuck_over_time},
         },
@@ -294,11 +295,11 @@ struct EnteredFields {
 
 fn entered(report: &Report, state: TcpState) -> EnteredFields {
     let slot = WAITING.iter().position(|waiting| *waiting == state);
-    let Entered { processes, peers } =
-        slot.map(|slot| report.entered[slot].clone()).unwrap_or_default();
+    let none = Entered::default();
+    let Entered { processes, peers, .. } = slot.map_or(&none, |slot| &report.entered[slot]);
     EnteredFields {
-        processes: table(&processes, process),
-        peers: table(&peers, |addr, connections| PeerFields { addr: Shown(addr), connections }),
+        processes: table(processes, process),
+        peers: table(peers, |addr, connections| PeerFields { addr: Shown(addr), connections }),
     }
 }
 

@@ -97,7 +97,7 @@ fn first_look(out: &mut BytesMut, account: &Account<'_>, told: &[Told<'_>], colo
         match &told.first.pressure {
             // It is about local ports, not about connections.
             Some(pressure) if told.group.now() > 0 => {
-                row.show(format_args!("{}%", pressure.percent()))
+                row.show(format_args!("{}%", pressure.percent()));
             }
             _ => row.number(told.group.now()),
         }

@@ -129,10 +129,9 @@ pub(super) fn table(html: &mut Html<'_>, report: &Report) {
         "Every way that connections went, and the median time in the state before",
         &heads,
     );
-    let mut index = 0;
     let strange = report.arrows.strange().map(|(from, to)| (from, to, "against the diagram"));
     let known = diagram::arrows().map(|arrow| (arrow.from, arrow.to, arrow.cause));
-    for (from, to, cause) in known.chain(strange) {
+    for (index, (from, to, cause)) in known.chain(strange).enumerate() {
         let times = report.arrows.times(from, to);
         if times > 0 {
             html.raw("<tr>");
@@ -146,7 +145,6 @@ pub(super) fn table(html: &mut Html<'_>, report: &Report) {
             html.element("td class=\"wide\"", cause);
             html.raw("</tr>\n");
         }
-        index += 1;
     }
     html.end_table();
 }

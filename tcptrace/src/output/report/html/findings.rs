@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::markup::{Html, grouped};
 use crate::{
+    event::ProcessDetails,
     model::findings::finding::{Finding, HeldBy},
     output::{
         addresses::End,
@@ -161,12 +162,12 @@ fn advice(html: &mut Html<'_>, finding: &Finding) {
     html.raw("<dl class=\"advice\">\n");
     for owner in finding.owners.iter().take(3) {
         let details = owner.details.as_deref();
-        if let Some(command) = details.and_then(|details| details.command()) {
+        if let Some(command) = details.and_then(ProcessDetails::command) {
             html.element("dt", "Holder");
             html.raw("<dd><code>");
             html.text(&command);
             html.raw("</code>");
-            if let Some(container) = details.and_then(|details| details.container()) {
+            if let Some(container) = details.and_then(ProcessDetails::container) {
                 html.text(&format!(" in container {}", container.get(..12).unwrap_or(container)));
             }
             html.raw("</dd>\n");

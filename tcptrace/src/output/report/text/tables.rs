@@ -114,14 +114,14 @@ fn top<K: Copy + Ord + Hash>(
 ) {
     let shares = tally.shares(TOP);
     for (key, number) in &shares.top {
-        count(out, *number, &name(key));
+        count(out, *number, name(key));
     }
     let left_out = words::left_out(&shares, of_unknown);
     if shares.top.is_empty() && left_out.is_empty() {
         line(out, NONE);
     }
     for (number, what) in left_out {
-        count(out, number, &what);
+        count(out, number, what);
     }
 }
 
