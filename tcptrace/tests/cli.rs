@@ -5,8 +5,18 @@ use std::{ffi::OsStr, os::unix::ffi::OsStrExt as _};
 use assert_cmd::Command;
 
 /// Those whose help has examples.
-const COMMANDS: [&str; 9] =
-    ["watch", "lifetimes", "list", "stuck", "check", "record", "replay", "explain", "doctor"];
+const COMMANDS: [&str; 10] = [
+    "watch",
+    "lifetimes",
+    "list",
+    "stuck",
+    "check",
+    "record",
+    "replay",
+    "report",
+    "explain",
+    "doctor",
+];
 
 #[test]
 fn bad_input_is_one_line_and_exit_status_2() {
@@ -147,16 +157,28 @@ const BAD: &[(&[&str], &str)] = &[
         "0 is no count: use a number from 1 on",
     ),
     (&["record", "-o", "x", "--keep", "3"], "--rotate"),
+    (&["report"], "nothing to report on: name a recording, like --input incident.arrows, or trace"),
+    (&["report", "--json"], "nothing to report on: name a recording"),
+    (&["report", "-i", "x", "--format", "csv"], "--format: csv is not possible: use table or json"),
+    (&["report", "-i", "x", "-s"], "no option -s: see --help"),
+    (
+        &["report", "-i", "x", "--json", "--format", "json"],
+        "--json and --format exclude each other",
+    ),
+    (&["report", "-i", "x", "--json", "--html", "-"], "--json and --html - both write to stdout"),
+    (&["report", "-i", "x", "--force"], "--html is missing, which another option needs: add it"),
+    (&["report", "-i", "x", "--duration", "5s"], "--input and --duration exclude each other"),
+    (&["report", "-i", "x", "--limit", "LISTEN=5s"], "LISTEN can have no limit: use SYN_SENT,"),
     (&["watch", "-i", "x", "--duration", "5s"], "--input and --duration exclude each other"),
     (&["stuck", "--once", "-i", "x"], "--once and --input exclude each other: give only one"),
     (&["wach"], "no command wach: did you mean watch?"),
     (
         &["frobnicate"],
-        "no command frobnicate: use watch, lifetimes, list, stuck, check, record, replay, explain or doctor",
+        "no command frobnicate: use watch, lifetimes, list, stuck, check, record, replay, report, explain or doctor",
     ),
     (
         &["-q"],
-        "no command given: use watch, lifetimes, list, stuck, check, record, replay, explain or doctor",
+        "no command given: use watch, lifetimes, list, stuck, check, record, replay, report, explain or doctor",
     ),
     (&["explain", "FIN_WAIT3"], "FIN_WAIT3 is no state or topic: did you mean FIN_WAIT1?"),
     (&["explain", "keepalives"], "keepalives is no state or topic: did you mean keepalive?"),
@@ -267,4 +289,31 @@ fn the_name_of_a_recording_cannot_move_the_cursor() {
     assert_eq!(output.status.code(), Some(3));
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(stderr.contains(r"/nowhere/\x1b[2J") && !stderr.contains('\u{1b}'), "{stderr}");
+}
+
+#[test]
+fn a_page_that_exists_is_not_overwritten_unasked_and_none_is_left_of_a_report_that_fails() {
+    let folder = std::env::temp_dir().join(format!("tcptrace-page-{}", std::process::id()));
+    std::fs::create_dir(&folder).expect("a new folder");
+    let (page, recording) = (folder.join("page.html"), folder.join("nothing.arrows"));
+    std::fs::write(&recording, "no recording").expect("room for a file");
+    let report = || {
+        let mut command = tcptrace(&["report"]);
+        command.arg("-i").arg(&recording).arg("--html").arg(&page);
+        command
+    };
+    let failed = report().output().expect("it runs");
+    assert_eq!(failed.status.code(), Some(3), "{failed:?}");
+    assert!(!page.exists(), "a page of nothing");
+    std::fs::write(&page, "kept").expect("room for a file");
+    for (output, answer) in [
+        (report().output().expect("it runs"), "exists: name another file, or overwrite it"),
+        (report().arg("--force").output().expect("it runs"), "nothing.arrows"),
+    ] {
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(3), "{stderr}");
+        assert!(stderr.contains(answer) && stderr.matches('\n').count() == 1, "{stderr}");
+        assert_eq!(std::fs::read_to_string(&page).expect("a file"), "kept");
+    }
+    std::fs::remove_dir_all(&folder).expect("our folder");
 }

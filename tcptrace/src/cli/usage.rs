@@ -278,11 +278,11 @@ mod tests {
             (&["wach"], "no command wach: did you mean watch?"),
             (
                 &["frobnicate"],
-                "no command frobnicate: use watch, lifetimes, list, stuck, check, record, replay, explain or doctor",
+                "no command frobnicate: use watch, lifetimes, list, stuck, check, record, replay, report, explain or doctor",
             ),
             (
                 &["-v"],
-                "no command given: use watch, lifetimes, list, stuck, check, record, replay, explain or doctor",
+                "no command given: use watch, lifetimes, list, stuck, check, record, replay, report, explain or doctor",
             ),
             (
                 &["explain", "-L", "80"],

@@ -57,7 +57,8 @@ pub fn run(args: &RecordArgs, log_programs: bool) -> Result<ExitCode> {
         let options = tracing::options(&source);
         let metadata = metadata(clock, &options, filter_args::options(&trace.filter));
         let mut recorder = place.recorder(args, metadata)?;
-        let mut pipeline = Pipeline::recorded(options, trace.filter.clone(), stuck, clock);
+        let mut pipeline =
+            Pipeline::recorded(options, trace.filter.clone(), stuck, clock, args.print);
         let lines = Transitions::new(style, tracing::times(clock));
         let mut sink = WithLosses { sink: Printed(args.print.then_some(lines)), json: false };
         let tee = Tee { recorder: &mut recorder, hangups };

@@ -1,7 +1,7 @@
 //! What the tracing commands share: from arguments to a running trace and its summary.
 
 use std::{
-    io::Write as _,
+    io::{IsTerminal as _, Write as _},
     path::{Path, PathBuf},
     process::ExitCode,
     time::Duration,
@@ -15,7 +15,11 @@ use tokio::runtime::{self, Runtime};
 use crate::{
     cli::{filter_args::FilterArgs, input_args::InputArgs, values::NetnsSelector},
     event::Lost,
-    kernel::{KernelSource, Mode, SourceOptions, clock, namespaces},
+    kernel::{
+        KernelSource, Mode, SourceOptions, clock,
+        machine::{self, Machine},
+        namespaces,
+    },
     live::{self, Outcome, Sink},
     model::{
         change::Change,
@@ -113,7 +117,7 @@ pub fn times(clock: ClockSample) -> Times {
 /// If this machine does not allow tracing, or stdout fails.
 pub fn run<S: Sink>(trace: &Trace, make_sink: impl FnOnce(Times) -> S) -> Result<ExitCode> {
     let pipeline = |options, clock| transitions(trace, options, clock);
-    let outcome = view(trace, false, pipeline, make_sink)?;
+    let outcome = view(trace, false, pipeline, |times, _| make_sink(times))?;
     tell_summary(&trace.style, &outcome.summary, &summary_text(&outcome.summary))?;
     Ok(ExitCode::SUCCESS)
 }
@@ -128,7 +132,7 @@ pub fn replay<S: Sink>(
     make_sink: impl FnOnce(Times) -> S,
 ) -> Result<ExitCode> {
     let pipeline = |options, clock| transitions(trace, options, clock);
-    let outcome = recorded(trace, speed, pipeline, make_sink)?;
+    let outcome = recorded(trace, speed, pipeline, |times, _| make_sink(times))?;
     tell_summary(&trace.style, &outcome.summary, &summary_text(&outcome.summary))?;
     Ok(ExitCode::SUCCESS)
 }
@@ -141,7 +145,8 @@ fn transitions(trace: &Trace, options: Options, clock: ClockSample) -> Pipeline 
     }
 }
 
-/// Runs what a view asks for, live, or for `once` a single look, or from recordings.
+/// Runs what a view asks for, live, or for `once` a single look, or from recordings. The sink is told
+/// which machine the trace is of.
 ///
 /// # Errors
 /// If this machine does not allow tracing, nothing can be read, or stdout fails.
@@ -149,7 +154,7 @@ pub fn view<S: Sink>(
     trace: &Trace,
     once: bool,
     make_pipeline: impl FnOnce(Options, ClockSample) -> Pipeline,
-    make_sink: impl FnOnce(Times) -> S,
+    make_sink: impl FnOnce(Times, Machine) -> S,
 ) -> Result<Outcome> {
     if !trace.input.is_empty() {
         return recorded(trace, Speed::Max, make_pipeline, make_sink);
@@ -160,7 +165,7 @@ pub fn view<S: Sink>(
         let clock = clock::sample();
         let mut source = start(trace)?;
         let mut pipeline = make_pipeline(options(&source), clock);
-        let mut sink = WithLosses { sink: make_sink(times(clock)), json };
+        let mut sink = WithLosses { sink: make_sink(times(clock), machine::this()), json };
         if once {
             live::look(&mut source, &mut pipeline, &mut sink)
         } else {
@@ -173,12 +178,13 @@ fn recorded<S: Sink>(
     trace: &Trace,
     speed: Speed,
     make_pipeline: impl FnOnce(Options, ClockSample) -> Pipeline,
-    make_sink: impl FnOnce(Times) -> S,
+    make_sink: impl FnOnce(Times, Machine) -> S,
 ) -> Result<Outcome> {
     let json = trace.style.format == Format::Json;
     let (mut input, options, clock) = open(&trace.input)?;
     let mut pipeline = make_pipeline(options, clock);
-    let mut sink = WithLosses { sink: make_sink(times(clock)), json };
+    let machine = machine_of(input.metadata());
+    let mut sink = WithLosses { sink: make_sink(times(clock), machine), json };
     event_loop()?.block_on(replay::run(&mut input, &mut pipeline, &mut sink, speed))
 }
 
@@ -203,6 +209,22 @@ fn open(paths: &[PathBuf]) -> Result<(Input, Options, ClockSample)> {
     let input = Input::open(paths)?;
     let Metadata { reset_hook, destroy_hook, clock, .. } = *input.metadata();
     Ok((input, Options { reset_hook, destroy_hook, ..Options::default() }, clock))
+}
+
+/// The machine that a recording is of.
+fn machine_of(metadata: &Metadata) -> Machine {
+    let Metadata { host, kernel, boot_id, .. } = metadata.clone();
+    Machine { host, kernel, boot_id }
+}
+
+/// Says that a trace has begun of which nothing is on stdout until its end.
+pub fn tell_begun(duration: Option<Duration>) {
+    let Some(duration) = duration else {
+        return;
+    };
+    let someone_waits = std::io::stderr().is_terminal();
+    let level = if someone_waits { log::Level::Warn } else { log::Level::Info };
+    log::log!(level, "tracing for {}", humantime::format_duration(duration));
 }
 
 /// What signals, timers and the ring buffer are waited for with.

@@ -47,9 +47,15 @@ impl Selection {
         self.overflowed
     }
 
+    /// Whether every connection is selected, so that all may be passed by.
+    #[must_use]
+    pub fn takes_all(&self) -> bool {
+        self.filter.is_empty()
+    }
+
     /// Passes on what belongs to a selected connection.
     pub fn pass(&mut self, change: Change, shown: &mut Vec<Change>) {
-        if self.filter.is_empty() {
+        if self.takes_all() {
             shown.push(change);
             return;
         }

@@ -103,18 +103,12 @@ fn with_losses(summary: &Summary, told: &[String]) -> String {
 
 /// Writes the `summary` line of JSON.
 pub fn summary_json(out: &mut BytesMut, summary: &Summary) {
-    let lost = summary.lost;
     let fields = SummaryFields {
         kind: "summary",
         transitions: summary.transitions(),
         states: States(summary),
         connections: summary.connections,
-        lost: LossesFields {
-            ring_full: lost.ring_full,
-            recursion: lost.recursion,
-            undecodable: lost.undecodable,
-            recorder_behind: lost.recorder_behind,
-        },
+        lost: losses(&summary.lost),
         uncertain: summary.uncertain,
         evicted: summary.evicted,
         kinds: Kinds(summary),
@@ -134,18 +128,24 @@ pub fn lost_json(out: &mut BytesMut, times: &Times, lost: &Lost) {
     json::line(out, &fields);
 }
 
+/// The fields of losses.
+pub(super) fn losses(lost: &Losses) -> impl Serialize + use<> {
+    let Losses { ring_full, recursion, undecodable, recorder_behind } = *lost;
+    LossesFields { ring_full, recursion, undecodable, recorder_behind }
+}
+
 fn counted(count: u64, what: &str) -> String {
     format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 #[derive(Serialize)]
-struct SummaryFields<'a> {
+struct SummaryFields<'a, L> {
     #[serde(rename = "type")]
     kind: &'static str,
     transitions: u64,
     states: States<'a>,
     connections: u64,
-    lost: LossesFields,
+    lost: L,
     uncertain: u64,
     evicted: u64,
     kinds: Kinds<'a>,

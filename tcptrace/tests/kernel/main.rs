@@ -23,6 +23,7 @@ mod namespace;
 mod nested;
 mod recorded;
 mod recorder;
+mod report;
 mod rotated;
 mod scenarios;
 mod script;
@@ -63,6 +64,7 @@ fn main() -> ExitCode {
     trials.extend(recorded::trials());
     trials.extend(rotated::trials());
     trials.extend(faults::trials());
+    trials.extend(report::trials());
     trials.extend(surroundings::trials());
     trials.extend(self_check::trials());
     trials.extend(check::trials());

@@ -49,15 +49,15 @@ pub(crate) fn trials() -> [Trial; 2] {
 }
 
 /// A recorder, its recording and what it prints.
-struct Recorder {
+pub(crate) struct Recorder {
     child: Child,
-    recording: PathBuf,
+    pub(crate) recording: PathBuf,
     printed: PathBuf,
 }
 
 impl Recorder {
     /// Starts one that prints what it records, and waits until it traces.
-    fn start(name: &str, stage: &Stage) -> Result<Self> {
+    pub(crate) fn start(name: &str, stage: &Stage) -> Result<Self> {
         let place =
             |end: &str| env::temp_dir().join(format!("tcptrace-{name}-{}.{end}", process::id()));
         let (recording, printed) = (place("arrows"), place("txt"));
@@ -79,7 +79,7 @@ impl Recorder {
         Ok(recorder)
     }
 
-    fn end(&mut self, signal: Signal) -> Result<()> {
+    pub(crate) fn end(&mut self, signal: Signal) -> Result<()> {
         ensure!(sys::end(self.child.id(), signal, PATIENCE)?, "the recorder does not end");
         let status = self.child.wait()?;
         let in_order = status.code() == Some(0) || signal == Signal::KILL;
@@ -88,7 +88,7 @@ impl Recorder {
     }
 
     /// What a view says of the recording, without root's rights: it needs none.
-    fn read(&self, view: &[&str]) -> Result<Output> {
+    pub(crate) fn read(&self, view: &[&str]) -> Result<Output> {
         read(&self.recording, view)
     }
 }

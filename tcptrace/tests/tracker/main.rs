@@ -18,6 +18,7 @@ mod properties;
 mod random_events;
 mod raw;
 mod render;
+mod report;
 mod reuse;
 mod rotated;
 mod rows;
