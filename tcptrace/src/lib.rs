@@ -10,4 +10,5 @@ pub mod output;
 pub mod pipeline;
 pub mod recording;
 pub mod replay;
+pub mod teller;
 pub mod time;

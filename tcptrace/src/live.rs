@@ -29,6 +29,7 @@ use crate::{
     model::{change::Change, summary::Summary},
     pipeline::Pipeline,
     recording::Recorder,
+    teller::Teller,
     time::{ClockSample, Timestamp},
 };
 
@@ -47,7 +48,8 @@ const HOLDER_INTERVAL: Duration = Duration::from_millis(100);
 /// The shortest time between two dumps.
 const DUMP_INTERVAL: Duration = Duration::from_millis(250);
 
-/// How exactly a recording knows up to when it tells everything.
+/// How often time passes though nothing is due, so that a recording knows up to when it tells
+/// everything.
 const TICK_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Batches taken in one go where the ring buffer should be empty afterwards: more than it can hold.
@@ -77,9 +79,7 @@ pub struct Tee<'a> {
 /// One live run.
 struct Live<'a> {
     source: &'a mut KernelSource,
-    pipeline: &'a mut Pipeline,
-    sink: &'a mut dyn Sink,
-    out: BytesMut,
+    teller: Teller<'a>,
     batch: Vec<Event>,
     holders: Budget,
     dumps: Budget,
@@ -94,7 +94,7 @@ struct Live<'a> {
     must_rotate: bool,
     /// Up to when everything has been taken in.
     upto: Timestamp,
-    /// Up to when the recording says so.
+    /// Up to when time has passed.
     ticked: Timestamp,
     /// Why recording failed, once it has.
     failed: Option<anyhow::Error>,
@@ -167,13 +167,9 @@ impl<'a> Live<'a> {
         pipeline: &'a mut Pipeline,
         sink: &'a mut dyn Sink,
     ) -> Self {
-        let mut out = BytesMut::new();
-        sink.header(&mut out);
         Self {
             source,
-            pipeline,
-            sink,
-            out,
+            teller: Teller::new(pipeline, sink),
             batch: Vec::new(),
             holders: Budget::new(HOLDER_INTERVAL, COST_SHARE),
             dumps: Budget::new(DUMP_INTERVAL, COST_SHARE),
@@ -189,17 +185,21 @@ impl<'a> Live<'a> {
         }
     }
 
-    /// Takes in an event: for the pipeline, and for the recording.
+    /// Takes in an event, and records it. There is no other way in, or a replay could not tell the same.
     fn feed(&mut self, event: &Event) {
-        self.pipeline.feed(event);
-        self.record(event);
+        self.teller.feed(event);
+        if let Some(recorder) = &mut self.recorder
+            && let Err(error) = recorder.add(event)
+        {
+            self.failed = Some(error);
+        }
     }
 
-    fn advance_to(&mut self, now: Timestamp) {
-        self.pipeline.advance_to(now);
+    /// Everything up to `now` has been taken in. Time passes as often as that tells anything.
+    fn reach(&mut self, now: Timestamp) {
         self.upto = now;
-        if self.ticked + TICK_INTERVAL <= now {
-            self.tick(now);
+        if self.ticked + TICK_INTERVAL <= now || self.teller.pipeline.is_due(now) {
+            self.tick();
         }
         if let Some(recorder) = &mut self.recorder
             && let Err(error) = recorder.advance_to(now)
@@ -208,20 +208,9 @@ impl<'a> Live<'a> {
         }
     }
 
-    fn record(&mut self, event: &Event) {
-        if let Some(recorder) = &mut self.recorder
-            && let Err(error) = recorder.add(event)
-        {
-            self.failed = Some(error);
-        }
-    }
-
-    /// What is told together must be the same in a replay, which knows no turns but these.
-    fn tick(&mut self, now: Timestamp) {
-        self.ticked = now;
-        self.record(&Event::Tick(now));
-        self.format();
-        self.sink.flush(&mut self.out);
+    fn tick(&mut self) {
+        self.ticked = self.upto;
+        self.feed(&Event::Tick(self.upto));
     }
 
     /// Lets the recording go on in another file, which can be read alone: it begins with a snapshot.
@@ -235,7 +224,7 @@ impl<'a> Live<'a> {
             return;
         }
         self.must_rotate = false;
-        self.tick(self.upto);
+        self.tick();
         let sample = clock::sample();
         if let Some(recorder) = &mut self.recorder
             && let Err(error) = recorder.rotate(sample, sysctls::own())
@@ -250,17 +239,14 @@ impl<'a> Live<'a> {
     /// Tells what came until now, as the last of the run.
     fn finish(&mut self, stop: Stop) -> Result<Outcome> {
         self.drain_rest();
-        self.record(&Event::Tick(self.upto));
         if let Some(error) = self.failed.take() {
             return Err(error);
         }
-        self.pipeline.finish();
-        self.format();
-        self.sink.flush(&mut self.out);
+        self.teller.finish();
         if stop != Stop::StdoutClosed {
             self.write()?;
         }
-        let summary = self.pipeline.summary();
+        let summary = self.teller.pipeline.summary();
         Ok(Outcome { summary, stop, incomplete: self.incomplete })
     }
 
@@ -274,45 +260,44 @@ impl<'a> Live<'a> {
         let upto = self.source.drain(&mut self.batch);
         self.feed_batch();
         if let Some(upto) = upto {
-            self.advance_to(upto);
+            self.reach(upto);
             self.sample_clock();
             self.rotate_if_wanted();
             if self.snapshots.is_ready()
-                && self.pipeline.wants_snapshot(upto, self.looks.is_ready())
+                && self.teller.pipeline.wants_snapshot(upto, self.looks.is_ready())
             {
                 self.snapshot();
             }
             self.dump_if_wanted(upto);
         }
-        self.format();
     }
 
     /// What came until now, as the last of the run; bounded, or a flood would never let us end.
     fn drain_rest(&mut self) {
-        self.drain_some();
+        let upto = self.drain_some();
         self.feed_batch();
+        if let Some(upto) = upto {
+            self.upto = upto;
+            self.tick();
+        }
     }
 
-    fn drain_some(&mut self) {
-        for _ in 0..MAX_BATCHES {
-            if self.source.drain(&mut self.batch).is_some() {
-                break;
-            }
-        }
+    /// Takes out what has come, and returns up to when that is all, if it is.
+    fn drain_some(&mut self) -> Option<Timestamp> {
+        (0..MAX_BATCHES).find_map(|_| self.source.drain(&mut self.batch))
     }
 
     fn feed_batch(&mut self) {
         let batch = std::mem::take(&mut self.batch);
         for (index, event) in batch.iter().enumerate() {
             if let Event::Transition(transition) = event
-                && self.pipeline.wants_holder(transition)
+                && self.teller.pipeline.wants_holder(transition)
                 && self.holders.is_ready()
                 && !speaks_for_itself(transition.skaddr, &batch[index + 1..])
             {
                 self.look_for_holders();
             }
             self.feed(event);
-            self.format();
         }
         self.batch = batch;
         self.batch.clear();
@@ -324,27 +309,19 @@ impl<'a> Live<'a> {
         }
         self.clock_at = Instant::now();
         let sample = clock::sample();
-        let expected = self.pipeline.clock().wall_ns(sample.boot);
+        let expected = self.teller.pipeline.clock().wall_ns(sample.boot);
         if sample.wall_ns.abs_diff(expected) > CLOCK_STEP_NS {
             self.feed(&Event::Clock(sample));
         }
     }
 
-    fn format(&mut self) {
-        let clock = *self.pipeline.clock();
-        for change in self.pipeline.shown() {
-            self.sink.change(&change, &clock, &mut self.out);
-        }
-    }
-
     /// Hands what is formatted to stdout. A reader that has gone ends the run.
     fn write(&mut self) -> Result<Option<Stop>> {
-        self.format();
-        Ok((!write_out(&mut self.out)?).then_some(Stop::StdoutClosed))
+        Ok((!self.teller.write()?).then_some(Stop::StdoutClosed))
     }
 
     fn time_to_deadline(&self) -> Option<Duration> {
-        let deadline = self.pipeline.next_deadline()?;
+        let deadline = self.teller.pipeline.next_deadline()?;
         let left = deadline.since(clock::now()).unwrap_or(0);
         Some(Duration::from_nanos(left).max(Duration::from_millis(10)))
     }

@@ -132,16 +132,6 @@ impl Pipeline {
         self.select();
     }
 
-    /// Lets time pass up to `now`; no earlier event may come afterwards.
-    pub fn advance_to(&mut self, now: Timestamp) {
-        self.span.reach(now, &self.clock);
-        if let View::Tracked(tracker) = &mut self.view {
-            tracker.advance_to(now, &mut self.changes);
-        }
-        self.note();
-        self.select();
-    }
-
     /// Ends the trace: tells what was still held back.
     pub fn finish(&mut self) {
         if let View::Tracked(tracker) = &mut self.view {
@@ -260,7 +250,13 @@ impl Pipeline {
         }
     }
 
-    /// When [`Self::advance_to`] has something to do next.
+    /// Whether there is something to tell once time has passed up to `now`.
+    #[must_use]
+    pub fn is_due(&self, now: Timestamp) -> bool {
+        self.tracker().is_some_and(|tracker| tracker.is_due(now))
+    }
+
+    /// When time alone has something to tell next, or a dump or snapshot may.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Timestamp> {
         let of_tracker = self.tracker().and_then(Tracker::next_deadline);

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use bytes::BytesMut;
 use tokio::{
     task::yield_now,
     time::{Instant, sleep_until},
@@ -11,9 +10,10 @@ use tokio::{
 
 use crate::{
     event::Event,
-    live::{Outcome, Sink, Stop, StopSignals, write_out},
+    live::{Outcome, Sink, Stop, StopSignals},
     pipeline::Pipeline,
     recording::Input,
+    teller::Teller,
     time::Timestamp,
 };
 
@@ -46,8 +46,7 @@ pub async fn run(
 ) -> Result<Outcome> {
     let mut signals = StopSignals::new(None)?;
     let mut pace = Pace::new(speed, input.metadata().clock.boot);
-    let mut out = BytesMut::new();
-    sink.header(&mut out);
+    let mut teller = Teller::new(pipeline, sink);
     let mut stop = Stop::Expired;
     'reading: while let Some(events) = input.next_batch()? {
         tokio::select! {
@@ -57,7 +56,7 @@ pub async fn run(
         }
         for event in &events {
             if let Some(due) = pace.as_mut().and_then(|pace| pace.due(event)) {
-                if !write_out(&mut out)? {
+                if !teller.write()? {
                     stop = Stop::StdoutClosed;
                     break 'reading;
                 }
@@ -67,32 +66,19 @@ pub async fn run(
                     () = sleep_until(due) => {}
                 }
             }
-            pipeline.feed(event);
-            tell(pipeline, sink, &mut out);
-            if matches!(event, Event::Tick(_)) {
-                sink.flush(&mut out);
-            }
-            if out.len() >= CHUNK && !write_out(&mut out)? {
+            teller.feed(event);
+            if teller.waiting() >= CHUNK && !teller.write()? {
                 stop = Stop::StdoutClosed;
                 break 'reading;
             }
         }
     }
-    pipeline.finish();
-    tell(pipeline, sink, &mut out);
-    sink.flush(&mut out);
-    if stop != Stop::StdoutClosed && !write_out(&mut out)? {
+    teller.finish();
+    if stop != Stop::StdoutClosed && !teller.write()? {
         stop = Stop::StdoutClosed;
     }
     note_tails(input);
     Ok(Outcome { summary: pipeline.summary(), stop, incomplete: false })
-}
-
-fn tell(pipeline: &mut Pipeline, sink: &mut dyn Sink, out: &mut BytesMut) {
-    let clock = *pipeline.clock();
-    for change in pipeline.shown() {
-        sink.change(&change, &clock, out);
-    }
 }
 
 fn note_tails(input: &Input) {

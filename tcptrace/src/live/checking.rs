@@ -35,7 +35,7 @@ pub async fn run_command(
     let result = live.follow(command, settle).await;
     command.end_rest(|| {
         live.drain_rest();
-        let descendants = live.pipeline.descendants()?;
+        let descendants = live.teller.pipeline.descendants()?;
         // In a pid namespace the kernel's numbers are not ours.
         (descendants.root() == process::id()).then(|| descendants.pids())
     });
@@ -78,7 +78,7 @@ impl Live<'_> {
         }
         // The answer to the last FIN may have come a while after the command's end, so nothing can be
         // asked to have been in its state all the time.
-        self.pipeline.limit_all((settle / 2).max(SHORTEST_LIMIT));
+        self.teller.pipeline.limit_all((settle / 2).max(SHORTEST_LIMIT));
         self.snapshot();
         Ok((self.finish(Stop::Expired)?, ended))
     }

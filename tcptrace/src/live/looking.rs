@@ -15,11 +15,11 @@ impl Live<'_> {
         self.dump(None);
         let held = self.look_for_holders();
         // Without holders nothing could be said of who holds what, nor that a descriptor is gone.
-        if held && self.pipeline.takes_snapshots() {
-            for sysctls in sysctls::of(&self.pipeline.wanted_sysctls()) {
+        if held && self.teller.pipeline.takes_snapshots() {
+            for sysctls in sysctls::of(&self.teller.pipeline.wanted_sysctls()) {
                 self.feed(&Event::Sysctls(sysctls));
             }
-            for holder in self.pipeline.wanted_processes() {
+            for holder in self.teller.pipeline.wanted_processes() {
                 if let Some(details) = processes::details(&holder) {
                     self.feed(&Event::Process(details));
                 }
@@ -39,7 +39,7 @@ impl Live<'_> {
         let found = held.is_ok();
         match held {
             Ok(holders) => {
-                if self.pipeline.takes_snapshots() {
+                if self.teller.pipeline.takes_snapshots() {
                     self.merge(holders.over);
                 }
                 for holder in holders.descriptors {
@@ -60,7 +60,7 @@ impl Live<'_> {
         if !self.dumps.is_ready() {
             return;
         }
-        match self.pipeline.wanted_dump(now) {
+        match self.teller.pipeline.wanted_dump(now) {
             Some(netns) if netns.is_empty() => {}
             wanted => self.dump(wanted.as_deref()),
         }
@@ -82,7 +82,6 @@ impl Live<'_> {
         self.merge(sockets);
         if let Some(end) = end {
             self.feed(&Event::DumpEnd(end));
-            self.format();
         }
         self.dumps.spend(begun);
     }

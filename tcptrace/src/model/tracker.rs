@@ -147,6 +147,12 @@ impl Tracker {
         }
     }
 
+    /// Whether [`Self::advance_to`] has something to tell by now.
+    #[must_use]
+    pub fn is_due(&self, now: Timestamp) -> bool {
+        self.due().is_some_and(|due| due <= now)
+    }
+
     /// When the next line is to be told without an event.
     fn due(&self) -> Option<Timestamp> {
         [self.held.due(), self.minisocks.overdue_at()].into_iter().flatten().min()

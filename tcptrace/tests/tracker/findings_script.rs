@@ -52,7 +52,7 @@ fn run(script: &str) -> Vec<String> {
         }
         let pipeline = pipeline.get_or_insert_with(|| start(&options));
         match words.as_slice() {
-            ["tick"] => pipeline.advance_to(now),
+            ["tick"] => pipeline.feed(&Event::Tick(now)),
             ["wants"] => {
                 let wants = if pipeline.wants_snapshot(now, true) { "wants" } else { "waits" };
                 let next = pipeline.next_deadline().and_then(|at| at.since(now));

@@ -34,7 +34,7 @@ fn summed_up(script: &str) -> (Report, Summary) {
     let mut now = Timestamp(START);
     for line in script.lines().map(str::trim).filter(|line| !line.is_empty()) {
         match line.split_whitespace().collect::<Vec<_>>().as_slice() {
-            ["tick"] => pipeline.advance_to(now),
+            ["tick"] => pipeline.feed(&Event::Tick(now)),
             [time] if time.starts_with('+') => now = shifted(now, time),
             words => pipeline.feed(&event(words, now)),
         }

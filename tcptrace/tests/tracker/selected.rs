@@ -26,7 +26,7 @@ fn shown(filter: &Filter, events: &[Event]) -> Vec<Change> {
     for event in events {
         pipeline.feed(event);
     }
-    pipeline.advance_to(Timestamp(u64::MAX));
+    pipeline.feed(&Event::Tick(Timestamp(u64::MAX)));
     pipeline.finish();
     let silent = |change: &Change| matches!(change, Change::Forgotten(_) | Change::Released(_));
     pipeline.shown().filter(|change| !silent(change)).collect()
