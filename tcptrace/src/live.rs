@@ -295,7 +295,7 @@ impl<'a> Live<'a> {
                 && self.holders.is_ready()
                 && !speaks_for_itself(transition.skaddr, &batch[index + 1..])
             {
-                self.look_for_holders();
+                self.look_for_holders(false);
             }
             self.feed(event);
         }

@@ -13,7 +13,7 @@ impl Live<'_> {
     pub(super) fn snapshot(&mut self) {
         let begun = clock::processor_time();
         self.dump(None);
-        let held = self.look_for_holders();
+        let held = self.look_for_holders(self.teller.pipeline.takes_snapshots());
         // Without holders nothing could be said of who holds what, nor that a descriptor is gone.
         if held && self.teller.pipeline.takes_snapshots() {
             for sysctls in sysctls::of(&self.teller.pipeline.wanted_sysctls()) {
@@ -32,14 +32,16 @@ impl Live<'_> {
         self.looks.spend(begun);
     }
 
-    /// Feeds who holds what; false if that cannot be told.
-    pub(super) fn look_for_holders(&mut self) -> bool {
+    /// Feeds who holds what, `with_closed` also what only its descriptors keep; false if that cannot be
+    /// told. The closed come among the events of the same time, so not while a batch is being fed:
+    /// what came meanwhile would go before the rest of that.
+    pub(super) fn look_for_holders(&mut self, with_closed: bool) -> bool {
         let begun = clock::processor_time();
         let held = self.source.holders();
         let found = held.is_ok();
         match held {
             Ok(holders) => {
-                if self.teller.pipeline.takes_snapshots() {
+                if with_closed {
                     self.merge(holders.over);
                 }
                 for holder in holders.descriptors {
