@@ -48,10 +48,6 @@ const HOLDER_INTERVAL: Duration = Duration::from_millis(100);
 /// The shortest time between two dumps.
 const DUMP_INTERVAL: Duration = Duration::from_millis(250);
 
-/// How often time passes though nothing is due, so that a recording knows up to when it tells
-/// everything.
-const TICK_INTERVAL: Duration = Duration::from_millis(100);
-
 /// Batches taken in one go where the ring buffer should be empty afterwards: more than it can hold.
 const MAX_BATCHES: usize = 8;
 
@@ -94,8 +90,6 @@ struct Live<'a> {
     must_rotate: bool,
     /// Up to when everything has been taken in.
     upto: Timestamp,
-    /// Up to when time has passed.
-    ticked: Timestamp,
     /// Why recording failed, once it has.
     failed: Option<anyhow::Error>,
 }
@@ -180,7 +174,6 @@ impl<'a> Live<'a> {
             recorder: None,
             must_rotate: false,
             upto: Timestamp::default(),
-            ticked: Timestamp::default(),
             failed: None,
         }
     }
@@ -198,7 +191,7 @@ impl<'a> Live<'a> {
     /// Everything up to `now` has been taken in. Time passes as often as that tells anything.
     fn reach(&mut self, now: Timestamp) {
         self.upto = now;
-        if self.ticked + TICK_INTERVAL <= now || self.teller.pipeline.is_due(now) {
+        if self.teller.wants_tick(now) {
             self.tick();
         }
         if let Some(recorder) = &mut self.recorder
@@ -209,7 +202,6 @@ impl<'a> Live<'a> {
     }
 
     fn tick(&mut self) {
-        self.ticked = self.upto;
         self.feed(&Event::Tick(self.upto));
     }
 

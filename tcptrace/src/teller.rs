@@ -1,5 +1,7 @@
 //! What a run tells: events through the pipeline and the sink to text, live and in a replay the same.
 
+use std::time::Duration;
+
 use anyhow::Result;
 use bytes::BytesMut;
 
@@ -7,7 +9,12 @@ use crate::{
     event::Event,
     live::{Sink, write_out},
     pipeline::Pipeline,
+    time::Timestamp,
 };
+
+/// How often time passes though nothing is due, so that a recording knows up to when it tells
+/// everything.
+const TICK_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Tells what events come to.
 ///
@@ -18,6 +25,8 @@ pub struct Teller<'a> {
     pub(crate) pipeline: &'a mut Pipeline,
     sink: &'a mut dyn Sink,
     out: BytesMut,
+    /// Up to when time has passed.
+    ticked: Timestamp,
 }
 
 impl std::fmt::Debug for Teller<'_> {
@@ -31,7 +40,7 @@ impl<'a> Teller<'a> {
     pub fn new(pipeline: &'a mut Pipeline, sink: &'a mut dyn Sink) -> Self {
         let mut out = BytesMut::new();
         sink.header(&mut out);
-        Self { pipeline, sink, out }
+        Self { pipeline, sink, out, ticked: Timestamp::default() }
     }
 
     /// Takes in one event. What comes of it is formatted by the clock sample that is in force now, and
@@ -39,9 +48,16 @@ impl<'a> Teller<'a> {
     pub fn feed(&mut self, event: &Event) {
         self.pipeline.feed(event);
         self.format();
-        if matches!(event, Event::Tick(_)) {
+        if let Event::Tick(now) = event {
+            self.ticked = *now;
             self.sink.flush(&mut self.out);
         }
+    }
+
+    /// Whether time should pass by now, by a tick that is fed: a line is due, or the last tick is long ago.
+    #[must_use]
+    pub fn wants_tick(&self, now: Timestamp) -> bool {
+        self.pipeline.is_due(now) || self.ticked + TICK_INTERVAL <= now
     }
 
     /// Ends the trace: tells what was still held back.

@@ -25,6 +25,7 @@ mod rows;
 mod script;
 mod selected;
 mod snapshots;
+mod teed;
 
 /// Cases as tests: the name says what is expected, then come the script and its lines.
 macro_rules! cases {

@@ -102,7 +102,7 @@ impl Judge {
     }
 }
 
-fn time_of(event: &Event) -> Option<Timestamp> {
+pub(crate) fn time_of(event: &Event) -> Option<Timestamp> {
     match event {
         Event::Transition(transition) => Some(transition.at),
         Event::Hook(hook) => Some(hook.at),
