@@ -23,7 +23,7 @@ use rustix::{
 };
 use socket2::{Domain, Protocol, Socket, Type};
 
-use crate::{churn, state_name, stuck::pile, sys};
+use crate::{churn, state_name, stuck::pile, sys, tee::Tee};
 
 /// Set in an actor: its name.
 pub(crate) const NAME: &str = "TCPTRACE_TEST_ACTOR";
@@ -74,6 +74,8 @@ struct Actor {
     children: HashMap<String, Child>,
     /// Sockets that are only to be held.
     pile: Vec<Socket>,
+    /// A trace of the host.
+    tee: Option<Tee>,
 }
 
 /// The pipes to a forked child, which is driven through its parent.
@@ -105,6 +107,12 @@ impl Actor {
             ("pile", [count, address]) => {
                 self.pile.extend(pile::act(count.parse()?, address.parse()?)?);
             }
+            ("tee", ["begin", view, file]) => self.tee = Some(Tee::begin(view, file)?),
+            ("tee", ["until", count, kind, netns]) => {
+                let tee = self.tee.as_ref().context("no trace has begun")?;
+                tee.until(count.parse()?, kind, netns.parse()?)?;
+            }
+            ("tee", ["end"]) => self.tee.take().context("no trace has begun")?.end()?,
             (_, [name, options @ ..]) => {
                 let answer = self.act(verb, name, options)?;
                 let descriptor = self.sockets.get(*name).map(AsRawFd::as_raw_fd);

@@ -32,6 +32,7 @@ mod stage;
 mod stuck;
 mod surroundings;
 mod sys;
+mod tee;
 mod tracer;
 
 use std::{
@@ -68,6 +69,7 @@ fn main() -> ExitCode {
     trials.extend(surroundings::trials());
     trials.extend(self_check::trials());
     trials.extend(check::trials());
+    trials.extend(tee::trials());
     let conclusion = libtest_mimic::run(&arguments, trials);
     let stopped = tracer::stop_shared().and(stuck::stop_shared());
     if conclusion.has_failed() || PLAYED_AGAIN.load(Ordering::Relaxed) > 0 {

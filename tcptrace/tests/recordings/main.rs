@@ -4,6 +4,7 @@ mod faults;
 mod format;
 mod hostile;
 mod memory;
+mod played;
 mod refused;
 mod sample;
 

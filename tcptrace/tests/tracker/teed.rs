@@ -14,7 +14,7 @@ use proptest::{
 };
 use tcptrace::{
     commands::tracing::{WithLosses, times},
-    event::{Event, ProcessDetails},
+    event::{Comm, DumpEnd, Event, Holder, Process, ProcessDetails, Shape, Socket, Transition},
     live::Sink,
     model::{
         change::Change,
@@ -149,18 +149,18 @@ fn replay(mut recording: Recording<&[u8]>, teller: &mut Teller<'_>) {
     assert!(recording.tail().is_whole());
 }
 
-/// The events, with snapshots and steps of the wall clock among them.
+/// The events, with snapshots of the socket that moved last and steps of the wall clock among them.
 fn with_snapshots(events: &[Event], shares: &[u64]) -> Vec<Event> {
     let mut all = Vec::new();
+    let mut last = None;
     for (event, share) in events.iter().zip(shares) {
+        if let (0..3, Some(moved), Some(at)) = (share, last, time_of(event)) {
+            all.extend(snapshot(&moved, at));
+        }
         all.push(event.clone());
-        match (event, share) {
-            (Event::DumpEnd(end), 0..3) => {
-                let cmdline = Some(b"srv\0".to_vec());
-                all.push(Event::Process(ProcessDetails { pid: 7, cmdline, cgroup: None }));
-                all.push(Event::SnapshotEnd(end.started));
-            }
-            (Event::Holder(_) | Event::Lost(_), 0..3) => {
+        match event {
+            Event::Transition(moved) => last = Some(*moved),
+            Event::Holder(_) | Event::Lost(_) => {
                 let wall_ns = CLOCK.wall_ns + i64::try_from(all.len()).expect("few") * 7_000_000;
                 all.push(Event::Clock(ClockSample { wall_ns, ..CLOCK }));
             }
@@ -170,11 +170,45 @@ fn with_snapshots(events: &[Event], shares: &[u64]) -> Vec<Event> {
     all
 }
 
+/// A snapshot that shows one socket, and who holds it.
+fn snapshot(moved: &Transition, at: Timestamp) -> [Event; 5] {
+    let process = Process { pid: 7, comm: Comm::from("srv") };
+    let inode = moved.socket.and_then(|fields| fields.inode);
+    let row = Socket {
+        at,
+        skaddr: Some(moved.skaddr),
+        cookie: moved.cookie,
+        state: moved.to,
+        shape: Shape::Full,
+        tuple: moved.tuple,
+        netns: 1,
+        inode,
+        kernel: None,
+        recv_q: 0,
+        send_q: 0,
+        timer: None,
+        last_ack: None,
+        last_data: None,
+        last_sent: None,
+        waiting: None,
+        cgroup: None,
+    };
+    let inode = inode.unwrap_or_default();
+    let cmdline = Some(b"srv\0".to_vec());
+    [
+        Event::Socket(row),
+        Event::DumpEnd(DumpEnd { started: at, netns: vec![1] }),
+        Event::Holder(Holder { skaddr: None, cookie: None, inode, process, fd: 3 }),
+        Event::Process(ProcessDetails { pid: process.pid, cmdline, cgroup: None }),
+        Event::SnapshotEnd(at),
+    ]
+}
+
 #[test]
 fn what_is_told_live_is_told_of_the_recording() {
     let config = Config { cases: 200, failure_persistence: None, ..Config::default() };
     let lines = [const { Cell::new(0) }; VIEWS.len()];
-    let shares = vec(0..=4_u64, 3 * LENGTH);
+    let shares = vec(0..=4_u64, 7 * LENGTH);
     let tested = TestRunner::new(config).run(&(events(LENGTH), shares), |(events, shares)| {
         let events = with_snapshots(&events, &shares);
         for ((view, line), lines) in VIEWS.iter().zip(&lines) {
