@@ -3,7 +3,7 @@
 //!
 //! It reads one command a line and answers one line, once the system call is done: `ok`, with
 //! `local=` and `remote=` where a socket has them, or `err ECONNREFUSED …`. It has one thread, so
-//! that it may fork. When its input ends it exits.
+//! that it may fork, unless it traces ([`crate::tee`]). When its input ends it exits.
 
 use std::{
     collections::HashMap,
@@ -111,6 +111,9 @@ impl Actor {
             ("tee", ["until", count, kind, netns]) => {
                 let tee = self.tee.as_ref().context("no trace has begun")?;
                 tee.until(count.parse()?, kind, netns.parse()?)?;
+            }
+            ("tee", ["until-tick"]) => {
+                self.tee.as_ref().context("no trace has begun")?.until_tick()?;
             }
             ("tee", ["end"]) => self.tee.take().context("no trace has begun")?.end()?,
             (_, [name, options @ ..]) => {

@@ -6,7 +6,7 @@
 mod kept;
 mod run;
 
-use std::{env, process, time::Duration};
+use std::{env, fs, path::PathBuf, process, time::Duration};
 
 use anyhow::{Context as _, Result};
 use libtest_mimic::Trial;
@@ -37,20 +37,25 @@ const STEPS: &str = "
     cli connect GONE :80
     srv accept RESET L
     cli linger GONE
-    cli close GONE";
-/// Everybody lets go.
+    cli close GONE
+    cli connect GONE2 :80
+    srv accept RESET2 L
+    cli linger GONE2
+    cli close GONE2";
+/// One of two alike ends, and after a while the other, which is told apart.
+const FIRST_END: &str = "srv close RESET";
 const ENDS: &str = "
+    srv close RESET2
     srv close KEPT
     srv close LEFT
     srv close DEAF
-    srv close RESET
     cli close HALF";
-/// What comes of it: two held and one leaked, one waiting, two orphans, of which one may be too short.
-const FINDINGS: u64 = 6;
+/// What comes of it: three held and two leaked, one waiting, two orphans, of which one may be too short.
+const FINDINGS: u64 = 7;
 /// Five of each end that closes or is closed, three of each that is reset, one of the listener.
-const TRANSITIONS: u64 = 3 * 10 + 2 * 3 + 1;
+const TRANSITIONS: u64 = 3 * 10 + 4 * 3 + 1;
 /// Two ends each.
-const CONNECTIONS: u64 = 4 * 2;
+const CONNECTIONS: u64 = 5 * 2;
 
 pub(crate) fn trials() -> [Trial; 1] {
     let name = "tee: watch, lifetimes and stuck tell of a recording what they told live";
@@ -59,22 +64,21 @@ pub(crate) fn trials() -> [Trial; 1] {
 
 fn run() -> Result<()> {
     let mut stage = Stage::new()?;
-    let tees = ["watch", "lifetimes", "stuck"].map(|view| {
-        let tee = Actor::spawn(&format!("tee-{view}"), &stage.here)?;
-        let file = env::temp_dir().join(format!("tcptrace-tee-{view}-{}.arrows", process::id()));
-        tell(&tee, &format!("tee begin {view} {}", file.display()))?;
-        anyhow::Ok(tee)
-    });
-    let [watch, lifetimes, stuck] = tees;
-    let (watch, lifetimes, stuck) = (watch?, lifetimes?, stuck?);
+    let begin = |view| Traced::begin(view, &stage);
+    let (watch, lifetimes, stuck) = (begin("watch")?, begin("lifetimes")?, begin("stuck")?);
     let netns = stage.here.inode();
-    let until = |tee, count, what| tell(tee, &format!("tee until {count} {what} {netns}"));
+    let until = |tee: &Traced, count, what| tee.tell(&format!("until {count} {what} {netns}"));
     for step in script::parse(STEPS)? {
         stage.play(&step)?;
     }
     // When all are twice as old as at first.
     until(&stuck, FINDINGS, "told")?;
     until(&stuck, FINDINGS, "again")?;
+    for step in script::parse(FIRST_END)? {
+        stage.play(&step)?;
+    }
+    until(&stuck, 1, "resolved")?;
+    stuck.tell("until-tick")?;
     for step in script::parse(ENDS)? {
         stage.play(&step)?;
     }
@@ -82,13 +86,36 @@ fn run() -> Result<()> {
     until(&watch, TRANSITIONS, "transitions")?;
     until(&lifetimes, CONNECTIONS, "connections")?;
     for tee in [&watch, &lifetimes, &stuck] {
-        tell(tee, "tee end")?;
+        tee.tell("end")?;
     }
     Ok(())
 }
 
-fn tell(tee: &Actor, command: &str) -> Result<()> {
-    let answer = tee.tell(command, PATIENCE)?;
-    answer.done().with_context(|| format!("at `{command}`"))?;
-    Ok(())
+/// A tee as the test sees it. Its recording is gone when this is dropped.
+struct Traced {
+    actor: Actor,
+    recording: PathBuf,
+}
+
+impl Traced {
+    fn begin(view: &str, stage: &Stage) -> Result<Self> {
+        let name = format!("tcptrace-tee-{view}-{}.arrows", process::id());
+        let actor = Actor::spawn(&format!("tee-{view}"), &stage.here)?;
+        let tee = Self { actor, recording: env::temp_dir().join(name) };
+        tee.tell(&format!("begin {view} {}", tee.recording.display()))?;
+        Ok(tee)
+    }
+
+    fn tell(&self, command: &str) -> Result<()> {
+        let answer = self.actor.tell(&format!("tee {command}"), PATIENCE)?;
+        answer.done().with_context(|| format!("the tee was told `{command}`"))?;
+        Ok(())
+    }
+}
+
+impl Drop for Traced {
+    fn drop(&mut self) {
+        // It may never have been there.
+        _ = fs::remove_file(&self.recording);
+    }
 }

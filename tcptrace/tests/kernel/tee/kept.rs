@@ -10,18 +10,20 @@ use bytes::BytesMut;
 use tcptrace::{
     commands::tracing::{WithLosses, times},
     live::Sink,
-    model::{change::Change, summary::Summary},
+    model::change::Change,
     output::{
         connections::Connections,
         stuck::Findings,
         style::{Format, Style},
-        summary::summary_json,
         transitions::Transitions,
     },
     time::ClockSample,
 };
 
 use super::run::View;
+
+/// A kind that belongs to no namespace.
+const TICKS: &str = "ticks";
 
 const FORMATS: [Format; 3] = [Format::Table, Format::Csv, Format::Json];
 
@@ -42,6 +44,14 @@ impl Seen {
         };
         let waited = self.changed.wait_timeout_while(counts, patience, too_few);
         !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
+    }
+
+    /// Waits until what was told together has been told: what comes now is told apart.
+    pub(super) fn wait_for_tick(&self, patience: Duration) -> bool {
+        let counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let ticks = counts.get(&(TICKS, 0)).copied().unwrap_or_default();
+        drop(counts);
+        self.wait(ticks + 1, TICKS, 0, patience)
     }
 
     fn note(&self, kind: &'static str, netns: Option<u32>) {
@@ -86,11 +96,9 @@ impl Kept {
         Self { sinks: FORMATS.map(sink).into(), seen, begun: Box::new(begun) }
     }
 
-    /// The text in each format; the last, which is JSON, ends in the summary.
-    pub(super) fn texts(self, summary: &Summary) -> Vec<BytesMut> {
-        let mut texts: Vec<_> = self.sinks.into_iter().map(|(_, text)| text).collect();
-        texts.iter_mut().next_back().into_iter().for_each(|json| summary_json(json, summary));
-        texts
+    /// The text in each format.
+    pub(super) fn texts(self) -> Vec<BytesMut> {
+        self.sinks.into_iter().map(|(_, text)| text).collect()
     }
 }
 
@@ -121,5 +129,6 @@ impl Sink for Kept {
         for (sink, text) in &mut self.sinks {
             sink.flush(text);
         }
+        self.seen.note(TICKS, None);
     }
 }

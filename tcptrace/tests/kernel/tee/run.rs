@@ -1,7 +1,7 @@
 //! The actor's side: a live run in a thread, and the same again from its recording.
 
 use std::{
-    fs::{self, File},
+    fs::File,
     path::{Path, PathBuf},
     str::FromStr,
     sync::{
@@ -22,6 +22,7 @@ use tcptrace::{
     model::{
         filter::Filter,
         findings::{detector, limits::Limits},
+        summary::Summary,
         tracker::Options,
     },
     pipeline::Pipeline,
@@ -69,11 +70,14 @@ impl View {
     }
 }
 
+/// All that a run told: the text in each format, and what it came to.
+type Told = (Vec<BytesMut>, Summary);
+
 /// A live run that is teed to a recording.
 pub(crate) struct Tee {
     view: View,
     file: PathBuf,
-    run: JoinHandle<Result<Vec<BytesMut>>>,
+    run: JoinHandle<Result<Told>>,
     seen: Arc<Seen>,
 }
 
@@ -100,26 +104,32 @@ impl Tee {
         Ok(())
     }
 
+    /// Waits until what was told together has been told.
+    pub(crate) fn until_tick(&self) -> Result<()> {
+        ensure!(self.seen.wait_for_tick(PATIENCE), "no time passes");
+        Ok(())
+    }
+
     /// Ends it as a user would, and compares what was told with what its recording tells.
     pub(crate) fn end(self) -> Result<()> {
         kill_process(getpid(), Signal::INT)?;
-        let live = joined(self.run)?;
-        let recorded = replayed(self.view, &self.file)?;
-        fs::remove_file(&self.file)?;
-        ensure!(live.len() == recorded.len());
+        let (live, live_summary) = joined(self.run)?;
+        let (recorded, summary) = replayed(self.view, &self.file)?;
         for (live, recorded) in live.iter().zip(&recorded) {
             compare(&String::from_utf8_lossy(live), &String::from_utf8_lossy(recorded))?;
         }
+        // It counts the events too, so that none is in only one of the two.
+        ensure!(live_summary == summary, "live: {live_summary:?}, recorded: {summary:?}");
         Ok(())
     }
 }
 
-fn joined(run: JoinHandle<Result<Vec<BytesMut>>>) -> Result<Vec<BytesMut>> {
+fn joined(run: JoinHandle<Result<Told>>) -> Result<Told> {
     run.join().map_err(|_| anyhow!("the live run panicked"))?
 }
 
 /// What the view told live, in each format. Once it is attached `begun` is told.
-fn traced(view: View, file: &Path, begun: Sender<Arc<Seen>>) -> Result<Vec<BytesMut>> {
+fn traced(view: View, file: &Path, begun: Sender<Arc<Seen>>) -> Result<Told> {
     tracing::event_loop()?.block_on(async {
         let clock = clock::sample();
         let mut source = KernelSource::start(&SourceOptions::default())?;
@@ -142,12 +152,12 @@ fn traced(view: View, file: &Path, begun: Sender<Arc<Seen>>) -> Result<Vec<Bytes
         let outcome = live::run(&mut source, &mut pipeline, &mut kept, Some(tee), None).await?;
         let written = recorder.finish(clock::now())?;
         ensure!(written.lost == 0, "the recorder was behind: {written:?}");
-        Ok(kept.texts(&outcome.summary))
+        Ok((kept.texts(), outcome.summary))
     })
 }
 
 /// What the view tells of the recording.
-fn replayed(view: View, file: &Path) -> Result<Vec<BytesMut>> {
+fn replayed(view: View, file: &Path) -> Result<Told> {
     tracing::event_loop()?.block_on(async {
         let mut input = Input::open(&[file.to_owned()])?;
         let Metadata { clock, reset_hook, destroy_hook, .. } = *input.metadata();
@@ -155,7 +165,7 @@ fn replayed(view: View, file: &Path) -> Result<Vec<BytesMut>> {
         let mut pipeline = view.pipeline(options, clock);
         let mut kept = Kept::new(view, clock, Arc::default(), || {});
         let outcome = replay::run(&mut input, &mut pipeline, &mut kept, Speed::Max).await?;
-        Ok(kept.texts(&outcome.summary))
+        Ok((kept.texts(), outcome.summary))
     })
 }
 
