@@ -18,7 +18,7 @@ use budget::Budget;
 pub use checking::run_command;
 pub use command::{Command, Ended};
 pub use stdout::write_out;
-pub use stop::Stop;
+pub use stop::{Interruption, Stop};
 use stop::StopSignals;
 
 use crate::{

@@ -5,8 +5,10 @@ use bytes::BytesMut;
 
 use crate::{
     live::{Outcome, Sink, Stop, write_out},
+    model::change::Change,
     pipeline::Pipeline,
     recording::Input,
+    time::ClockSample,
 };
 
 /// Bytes that are written in one go.
@@ -19,23 +21,60 @@ const CHUNK: usize = 1 << 16;
 pub fn run(input: &mut Input, pipeline: &mut Pipeline, sink: &mut dyn Sink) -> Result<Outcome> {
     let mut out = BytesMut::new();
     sink.header(&mut out);
-    let mut stop = Stop::Expired;
-    'reading: while let Some(events) = input.next_batch()? {
-        for event in &events {
-            pipeline.feed(event);
-            tell(pipeline, sink, &mut out);
-            if out.len() >= CHUNK && !write_out(&mut out)? {
-                stop = Stop::StdoutClosed;
-                break 'reading;
-            }
+    let mut is_read = true;
+    while is_read
+        && step(input, pipeline, &mut |change, clock| {
+            sink.change(change, clock, &mut out);
+            is_read = out.len() < CHUNK || write_out(&mut out)?;
+            Ok(is_read)
+        })?
+    {}
+    sink.flush(&mut out);
+    is_read = is_read && write_out(&mut out)?;
+    note_tails(input);
+    let stop = if is_read { Stop::Expired } else { Stop::StdoutClosed };
+    Ok(Outcome { summary: pipeline.summary(), stop, incomplete: false })
+}
+
+/// Runs the next batch of `input`, or its end, and hands each change to `tell` until that says false.
+/// Returns whether there is more.
+///
+/// # Errors
+/// If nothing of it can be read, or `tell` fails.
+pub fn step(
+    input: &mut Input,
+    pipeline: &mut Pipeline,
+    tell: &mut dyn FnMut(&Change, &ClockSample) -> Result<bool>,
+) -> Result<bool> {
+    let Some(events) = input.next_batch()? else {
+        pipeline.finish();
+        tell_all(pipeline, tell)?;
+        return Ok(false);
+    };
+    for event in &events {
+        pipeline.feed(event);
+        if !tell_all(pipeline, tell)? {
+            return Ok(false);
         }
     }
-    pipeline.finish();
-    tell(pipeline, sink, &mut out);
-    sink.flush(&mut out);
-    if stop == Stop::Expired && !write_out(&mut out)? {
-        stop = Stop::StdoutClosed;
+    Ok(true)
+}
+
+fn tell_all(
+    pipeline: &mut Pipeline,
+    tell: &mut dyn FnMut(&Change, &ClockSample) -> Result<bool>,
+) -> Result<bool> {
+    let clock = *pipeline.clock();
+    for change in pipeline.shown() {
+        if !tell(&change, &clock)? {
+            return Ok(false);
+        }
     }
+    Ok(true)
+}
+
+/// Says what of `input` could not be used.
+pub fn note_tails(input: &Input) {
     for (path, tail) in input.tails() {
         if let Some(broken) = &tail.broken {
             log::warn!(
@@ -46,13 +85,5 @@ pub fn run(input: &mut Input, pipeline: &mut Pipeline, sink: &mut dyn Sink) -> R
         if tail.skipped > 0 {
             log::warn!("{}: {} events of a kind not known here", path.display(), tail.skipped);
         }
-    }
-    Ok(Outcome { summary: pipeline.summary(), stop, incomplete: false })
-}
-
-fn tell(pipeline: &mut Pipeline, sink: &mut dyn Sink, out: &mut BytesMut) {
-    let clock = *pipeline.clock();
-    for change in pipeline.shown() {
-        sink.change(&change, &clock, out);
     }
 }

@@ -115,7 +115,7 @@ const BAD: &[(&[&str], &str)] = &[
     (&["list", "--duration", "30s"], "no option --duration: see --help"),
     (&["doctor", "-L", "80"], "no option -L: see --help"),
     (&["watch", "--duration"], "--duration needs a value: see --help"),
-    (&["record"], "no file to record to: name one, like --output incident.arrows"),
+    (&["record"], "no file to write to: name one, like --output incident.arrows"),
     (&["record", "-o", "-", "--print"], "--print and --output - both write to stdout: name a file"),
     (&["record", "-o", "x", "--min-count", "3"], "no option --min-count"),
     (&["record", "-o", "x", "--compress", "gzip"], "--compress: gzip is not possible: use"),

@@ -3,6 +3,7 @@
 pub mod check;
 pub mod doctor;
 pub mod explain;
+pub mod export;
 pub mod lifetimes;
 pub mod list;
 pub mod record;
@@ -28,6 +29,7 @@ pub fn run(cli: &Cli) -> Result<ExitCode> {
         Command::List(args) => list::run(args),
         Command::Check(args) => check::run(args, log_programs),
         Command::Record(args) => record::run(args, log_programs),
+        Command::Export(args) => export::run(args),
         Command::Stuck(args) => stuck::run(args, log_programs),
         Command::Explain(args) => explain::run(args, log_programs),
         Command::Doctor(args) => doctor::run(args),

@@ -80,7 +80,7 @@ pub fn filter_for(args: &FilterArgs, input: &InputArgs) -> Result<Filter> {
 ///
 /// # Errors
 /// If a namespace is named otherwise than by its number.
-fn filter_recorded(args: &FilterArgs) -> Result<Filter> {
+pub fn filter_recorded(args: &FilterArgs) -> Result<Filter> {
     match &args.netns {
         None => Ok(args.filter(None)),
         Some(NetnsSelector::Inode(inode)) => Ok(args.filter(Some(*inode))),
@@ -171,7 +171,7 @@ pub fn verdict(outcome: &Outcome) -> ExitCode {
 ///
 /// # Errors
 /// If they cannot be read.
-fn open(paths: &[PathBuf]) -> Result<(Input, Options, ClockSample)> {
+pub fn open(paths: &[PathBuf]) -> Result<(Input, Options, ClockSample)> {
     let input = Input::open(paths)?;
     let Metadata { reset_hook, destroy_hook, clock, .. } = *input.metadata();
     Ok((input, Options { reset_hook, destroy_hook, ..Options::default() }, clock))
@@ -305,7 +305,7 @@ fn note_degradation(source: &KernelSource) {
 }
 
 /// Losses are told when they happen: in the data where it has a place for them, else on stderr.
-fn tell_lost(lost: &Lost, clock: &ClockSample, json: bool, out: &mut BytesMut) {
+pub fn tell_lost(lost: &Lost, clock: &ClockSample, json: bool, out: &mut BytesMut) {
     if json {
         let times = times(*clock);
         lost_json(out, &times, lost);

@@ -1,9 +1,17 @@
 //! What ends a run.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::Duration,
+};
 
 use anyhow::{Context as _, Result};
 use tokio::{
+    runtime,
     signal::unix::{Signal, SignalKind, signal},
     time::sleep_until,
 };
@@ -50,5 +58,38 @@ impl StopSignals {
             _ = self.terminate.recv() => Stop::Signal,
             () = expired => Stop::Expired,
         }
+    }
+}
+
+/// SIGINT and SIGTERM for work that is busy rather than waiting: they no longer end the process, but
+/// can be asked for.
+#[derive(Clone, Debug)]
+pub struct Interruption(Arc<AtomicBool>);
+
+impl Interruption {
+    /// From now on.
+    ///
+    /// # Errors
+    /// If the system has no descriptors or threads left.
+    pub fn watch() -> Result<Self> {
+        let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+        let mut signals = runtime.block_on(async { StopSignals::new(None) })?;
+        let came = Self(Arc::default());
+        let told = came.clone();
+        let wait = move || {
+            runtime.block_on(signals.wait());
+            told.0.store(true, Ordering::Relaxed);
+        };
+        thread::Builder::new()
+            .name("signals".to_owned())
+            .spawn(wait)
+            .context("cannot watch for signals")?;
+        Ok(came)
+    }
+
+    /// Whether one came.
+    #[must_use]
+    pub fn came(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
     }
 }

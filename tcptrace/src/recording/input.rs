@@ -4,6 +4,10 @@ use std::{
     fs::{self, File},
     io::{self, BufReader, Read},
     path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use anyhow::{Context as _, Result, bail};
@@ -23,6 +27,24 @@ pub struct Input {
     first: Metadata,
     /// What was wrong with the ends of those that are done.
     tails: Vec<(PathBuf, Tail)>,
+    /// Bytes of all of them, if they are files.
+    size: Option<u64>,
+    /// Bytes read so far.
+    read: Arc<AtomicU64>,
+}
+
+/// Counts what is read.
+struct Counted<R> {
+    source: R,
+    read: Arc<AtomicU64>,
+}
+
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.source.read(buffer)?;
+        self.read.fetch_add(count as u64, Ordering::Relaxed);
+        Ok(count)
+    }
 }
 
 impl Input {
@@ -39,11 +61,13 @@ impl Input {
                 waiting.push(path.clone());
             }
         }
+        let size = waiting.iter().map(|path| size(path)).sum();
         waiting.reverse();
         let path = waiting.pop().context("no recording was named")?;
-        let recording = open(&path)?;
+        let read = Arc::default();
+        let recording = open(&path, &read)?;
         let first = recording.metadata().clone();
-        Ok(Self { waiting, current: (path, recording), first, tails: Vec::new() })
+        Ok(Self { waiting, current: (path, recording), first, tails: Vec::new(), size, read })
     }
 
     /// What describes the first of them.
@@ -69,7 +93,7 @@ impl Input {
             let Some(next) = self.waiting.pop() else {
                 return Ok(None);
             };
-            let recording = open(&next)?;
+            let recording = open(&next, &self.read)?;
             if recording.metadata().boot_id != self.first.boot_id {
                 bail!(
                     "{} is of another boot of the machine than the first: read them one by one",
@@ -80,6 +104,14 @@ impl Input {
         }
     }
 
+    /// The share of their bytes that was read, from 0 to 1; `None` if it is not known how many they are.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "a share for people need not be exact")]
+    pub fn share(&self) -> Option<f64> {
+        let size = self.size.filter(|size| *size > 0)?;
+        Some((self.read.load(Ordering::Relaxed) as f64 / size as f64).min(1.0))
+    }
+
     /// What was wrong with the ends of those that were read.
     #[must_use]
     pub fn tails(&self) -> &[(PathBuf, Tail)] {
@@ -87,12 +119,19 @@ impl Input {
     }
 }
 
-fn open(path: &Path) -> Result<Recording<Box<dyn Read>>> {
+/// Bytes of a file; of nothing else can they be known.
+fn size(path: &Path) -> Option<u64> {
+    let metadata = path.metadata().ok()?;
+    metadata.is_file().then_some(metadata.len())
+}
+
+fn open(path: &Path, read: &Arc<AtomicU64>) -> Result<Recording<Box<dyn Read>>> {
     let source: Box<dyn Read> = if path.as_os_str() == "-" {
         Box::new(BufReader::new(io::stdin()))
     } else {
         let file = File::open(path)
             .with_context(|| format!("cannot read {}: name a recording", path.display()))?;
+        let file = Counted { source: file, read: Arc::clone(read) };
         Box::new(BufReader::with_capacity(1 << 20, file))
     };
     Recording::open(source).with_context(|| path.display().to_string())
