@@ -21,7 +21,7 @@ fn an_argument_that_is_no_text_is_refused_in_one_line() {
 
 #[test]
 fn help_has_examples() {
-    for command in ["watch", "lifetimes", "list", "stuck", "check", "explain", "doctor"] {
+    for command in ["watch", "lifetimes", "list", "stuck", "check", "export", "explain", "doctor"] {
         for help in [&[command, "--help"][..], &[command, "-h"], &["help", command]] {
             let text = answered(&mut tcptrace(help));
             let example = format!("Examples:\n  tcptrace {command}");
@@ -119,16 +119,32 @@ const BAD: &[(&[&str], &str)] = &[
     (&["record", "-o", "-", "--print"], "--print and --output - both write to stdout: name a file"),
     (&["record", "-o", "x", "--min-count", "3"], "no option --min-count"),
     (&["record", "-o", "x", "--compress", "gzip"], "--compress: gzip is not possible: use"),
+    (&["export"], "no recording to export: name one, like --input incident.arrows"),
+    (&["export", "-i", "x", "-o", "y"], "no format to export to: name one, like --to parquet"),
+    (&["export", "-i", "x", "--to", "csv"], "no file to write to: name one, like --output"),
+    (&["export", "-i", "x", "-o", "y", "--to", "orc"], "orc is not possible: use parquet, csv or"),
+    (
+        &["export", "-i", "x", "-o", "y", "--to", "csv", "--partition", "host"],
+        "--partition is for --to parquet: leave one of the two out",
+    ),
+    (
+        &["export", "-i", "x", "-o", "-", "--to", "parquet", "--partition", "host"],
+        "--partition makes folders, and --output - is none: name a folder",
+    ),
+    (
+        &["export", "-i", "x", "-o", "y", "--to", "parquet", "--partition", "hour,hour"],
+        "--partition names the same twice: use host, hour or host,hour",
+    ),
     (&["watch", "-i", "x", "--duration", "5s"], "--input and --duration exclude each other"),
     (&["stuck", "--once", "-i", "x"], "--once and --input exclude each other: give only one"),
     (&["wach"], "no command wach: did you mean watch?"),
     (
         &["frobnicate"],
-        "no command frobnicate: use watch, lifetimes, list, stuck, check, record, explain or doctor",
+        "no command frobnicate: use watch, lifetimes, list, stuck, check, record, export, explain or doctor",
     ),
     (
         &["-q"],
-        "no command given: use watch, lifetimes, list, stuck, check, record, explain or doctor",
+        "no command given: use watch, lifetimes, list, stuck, check, record, export, explain or doctor",
     ),
     (&["explain", "FIN_WAIT3"], "FIN_WAIT3 is no state or topic: did you mean FIN_WAIT1?"),
     (&["explain", "keepalives"], "keepalives is no state or topic: did you mean keepalive?"),

@@ -83,10 +83,10 @@ fn to_parquet(
         bail!("parquet is not for a terminal: name a file with --output");
     }
     let metadata = reading.input.metadata().clone();
-    let not_written = || not_written(args);
     let destination = Destination::open(&args.output, args.force)?;
-    let mut file =
-        ParquetFile::new(destination, table, &metadata).with_context(not_written)?;
+    let not_written = destination.not_written();
+    let not_written = || not_written.clone();
+    let mut file = ParquetFile::new(destination, table, &metadata).with_context(not_written)?;
     let mut lost = 0;
     let is_all = reading.run(&mut |change, clock| {
         if let Change::Lost(told) = change {
@@ -118,12 +118,12 @@ fn to_partitions(
             tracing::tell_lost(told, clock, false, &mut BytesMut::new());
         }
         times.set_clock(*clock);
-        files.push(change, &times).with_context(|| not_written(args))
+        files.push(change, &times)
     })?;
     if !is_all {
         bail!(INTERRUPTED);
     }
-    files.finish().with_context(|| not_written(args))
+    files.finish()
 }
 
 /// What the views print.
@@ -154,9 +154,10 @@ fn to_lines(
     json: bool,
     sink: &mut dyn Sink,
 ) -> Result<usize> {
-    let not_written = || not_written(args);
     let destination = Destination::open(&args.output, args.force)?;
     let is_stream = destination.is_stream();
+    let not_written = destination.not_written();
+    let not_written = || not_written.clone();
     let mut file = BufWriter::with_capacity(CHUNK, destination);
     let mut out = BytesMut::new();
     sink.header(&mut out);
@@ -180,13 +181,6 @@ fn to_lines(
 }
 
 const INTERRUPTED: &str = "interrupted, and nothing was written: run it again";
-
-fn not_written(args: &ExportArgs) -> String {
-    format!(
-        "cannot export to {}, and nothing of it is kept: make room there, or name another place",
-        args.output.display()
-    )
-}
 
 /// What was exported, counted.
 fn rows(table: Table, summary: &Summary) -> u64 {

@@ -16,7 +16,7 @@ pub enum Destination {
     /// Standard output.
     Stdout(Stdout),
     /// A named pipe, or what else is there and is no file.
-    Pipe(File),
+    Pipe(File, PathBuf),
     /// A new file.
     File(NewFile),
 }
@@ -34,7 +34,7 @@ impl Destination {
             Ok(found) if found.is_dir() => bail!("{} is a folder: name a file", path.display()),
             Ok(found) if !found.is_file() => {
                 let pipe = OpenOptions::new().write(true).open(path);
-                Ok(Self::Pipe(pipe.with_context(|| cannot_write(path))?))
+                Ok(Self::Pipe(pipe.with_context(|| cannot_write(path))?, path.to_owned()))
             }
             _ => {
                 let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty());
@@ -49,9 +49,9 @@ impl Destination {
     /// # Errors
     /// If the file cannot be kept.
     pub fn finish(mut self) -> Result<()> {
-        self.flush().context("cannot write to the end")?;
+        self.flush()?;
         match self {
-            Self::Stdout(_) | Self::Pipe(_) => Ok(()),
+            Self::Stdout(_) | Self::Pipe(..) => Ok(()),
             Self::File(file) => file.finish()?.keep(),
         }
     }
@@ -61,13 +61,23 @@ impl Destination {
     pub fn is_stream(&self) -> bool {
         !matches!(self, Self::File(_))
     }
+
+    /// What to say if it cannot be written to its end.
+    #[must_use]
+    pub fn not_written(&self) -> String {
+        match self {
+            Self::Stdout(_) => "cannot write to stdout, what is there is not all".to_owned(),
+            Self::Pipe(_, path) => format!("{}, what is there is not all", cannot_write(path)),
+            Self::File(file) => nothing_kept(&file.path),
+        }
+    }
 }
 
 impl Write for Destination {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
             Self::Stdout(stdout) => stdout.write(bytes),
-            Self::Pipe(pipe) => pipe.write(bytes),
+            Self::Pipe(pipe, _) => pipe.write(bytes),
             Self::File(file) => file.write(bytes),
         }
     }
@@ -75,7 +85,7 @@ impl Write for Destination {
     fn flush(&mut self) -> io::Result<()> {
         match self {
             Self::Stdout(stdout) => stdout.flush(),
-            Self::Pipe(pipe) => pipe.flush(),
+            Self::Pipe(pipe, _) => pipe.flush(),
             Self::File(file) => file.flush(),
         }
     }
@@ -96,6 +106,9 @@ impl NewFile {
     /// If `path` is there and may not be replaced, or `folder` cannot be written.
     pub(super) fn begin(folder: &Path, path: PathBuf, force: bool) -> Result<Self> {
         refuse_existing(&path, force)?;
+        if !folder.is_dir() {
+            bail!("{}: {} is no folder: make it", cannot_write(&path), folder.display());
+        }
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         // A name may be as long as the file system allows, and this one is longer.
         let name: String = name.chars().take(40).collect();
@@ -105,7 +118,6 @@ impl NewFile {
             // As any new file: less what the umask takes away.
             .permissions(Permissions::from_mode(0o666))
             .tempfile_in(folder)
-            .map_err(|error| io::Error::from(error.kind()))
             .with_context(|| cannot_write(&path))?;
         Ok(Self { file, path, force })
     }
@@ -116,18 +128,18 @@ impl NewFile {
     /// If the disk did not take it.
     pub(super) fn finish(self) -> Result<WholeFile> {
         let Self { file, path, force } = self;
-        file.as_file().sync_all().with_context(|| cannot_write(&path))?;
+        file.as_file().sync_all()?;
         Ok(WholeFile { file: file.into_temp_path(), path, force })
     }
 }
 
 impl Write for NewFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.file.write(bytes)
+        self.file.as_file_mut().write(bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
+        self.file.as_file_mut().flush()
     }
 }
 
@@ -161,6 +173,13 @@ fn refuse_existing(path: &Path, force: bool) -> Result<()> {
         bail!("{} exists: name another file, or overwrite it with --force", path.display());
     }
     Ok(())
+}
+
+pub(super) fn nothing_kept(path: &Path) -> String {
+    format!(
+        "nothing is kept of an export to {}: make room there, or name another place",
+        path.display()
+    )
 }
 
 pub(super) fn cannot_write(path: &Path) -> String {

@@ -15,7 +15,7 @@ use anyhow::{Context as _, Result, bail};
 
 use super::{
     ParquetFile, Table,
-    destination::{NewFile, WholeFile, cannot_write},
+    destination::{NewFile, WholeFile, cannot_write, nothing_kept},
     parquet_file::host,
 };
 use crate::{model::change::Change, output::times::Times, recording::Metadata};
@@ -116,7 +116,9 @@ impl Partitions {
             None => self.begin(hour)?,
         }
         match self.open.last_mut() {
-            Some((_, file)) => file.push(change, times),
+            Some((_, file)) => {
+                file.push(change, times).with_context(|| nothing_kept(&self.folder))
+            }
             None => Ok(()),
         }
     }
@@ -158,13 +160,15 @@ impl Partitions {
         // Not in the folder where it will be: that one is made when there is something whole for it.
         let path = self.folder.join(place).join(name);
         let file = NewFile::begin(&self.folder, path, self.force)?;
-        self.open.push((hour, ParquetFile::new(file, self.table, &self.metadata)?));
+        let file = ParquetFile::new(file, self.table, &self.metadata);
+        self.open.push((hour, file.with_context(|| nothing_kept(&self.folder))?));
         Ok(())
     }
 
     fn close_oldest(&mut self) -> Result<()> {
         let (_, file) = self.open.remove(0);
-        self.whole.push(file.finish(self.lost)?.finish()?);
+        let file = file.finish(self.lost).and_then(NewFile::finish);
+        self.whole.push(file.with_context(|| nothing_kept(&self.folder))?);
         Ok(())
     }
 }

@@ -5,7 +5,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    thread,
+    process, thread,
     time::Duration,
 };
 
@@ -15,6 +15,9 @@ use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     time::sleep_until,
 };
+
+/// Exit status of work that was not even let end in order.
+const ABORTED: i32 = 3;
 
 /// Why the loop ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,7 +65,7 @@ impl StopSignals {
 }
 
 /// SIGINT and SIGTERM for work that is busy rather than waiting: they no longer end the process, but
-/// can be asked for.
+/// can be asked for; the second one does.
 #[derive(Clone, Debug)]
 pub struct Interruption(Arc<AtomicBool>);
 
@@ -79,6 +82,9 @@ impl Interruption {
         let wait = move || {
             runtime.block_on(signals.wait());
             told.0.store(true, Ordering::Relaxed);
+            // Whoever waits for what never comes is not asked again.
+            runtime.block_on(signals.wait());
+            process::exit(ABORTED);
         };
         thread::Builder::new()
             .name("signals".to_owned())
