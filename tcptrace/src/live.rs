@@ -18,8 +18,8 @@ use budget::Budget;
 pub use checking::run_command;
 pub use command::{Command, Ended};
 pub use stdout::write_out;
-pub use stop::{Interruption, Stop};
 use stop::StopSignals;
+pub use stop::{Interruption, Stop};
 
 use crate::{
     event::{Event, Transition},

@@ -175,7 +175,7 @@ fn to_lines(
         summary_json(&mut out, &reading.pipeline.summary());
     }
     file.write_all(&out).with_context(not_written)?;
-    let destination = file.into_inner().map_err(|error| error.into_error());
+    let destination = file.into_inner().map_err(io::IntoInnerError::into_error);
     destination.with_context(not_written)?.finish().with_context(not_written)?;
     Ok(1)
 }

@@ -116,9 +116,7 @@ impl Partitions {
             None => self.begin(hour)?,
         }
         match self.open.last_mut() {
-            Some((_, file)) => {
-                file.push(change, times).with_context(|| nothing_kept(&self.folder))
-            }
+            Some((_, file)) => file.push(change, times).with_context(|| nothing_kept(&self.folder)),
             None => Ok(()),
         }
     }

@@ -1,11 +1,12 @@
 //! What ends a run.
 
 use std::{
+    process,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    process, thread,
+    thread,
     time::Duration,
 };
 

@@ -26,10 +26,7 @@ fn a_file_that_exists_is_not_overwritten_unasked() {
         fs::write(folder.join("x"), "precious").expect("a file");
         let args = ["export", "-i", "r.arrows", "--to", format, "-o", "x"];
         let line = failed(folder, &args);
-        assert_eq!(
-            line,
-            "tcptrace: x exists: name another file, or overwrite it with --force"
-        );
+        assert_eq!(line, "tcptrace: x exists: name another file, or overwrite it with --force");
         assert_eq!(fs::read(folder.join("x")).expect("a file"), b"precious");
         done(folder, &[&args[..], &["--force"]].concat());
         assert!(fs::read(folder.join("x")).expect("a file").len() > 1000);
@@ -68,7 +65,8 @@ fn what_cannot_be_written_is_said_in_one_line() {
 #[test]
 fn an_interrupted_export_leaves_nothing() {
     let events = recording::events();
-    for to in [&["--to", "parquet"][..], &["--to", "csv"], &["--to", "parquet", "--partition", "hour"]]
+    for to in
+        [&["--to", "parquet"][..], &["--to", "csv"], &["--to", "parquet", "--partition", "hour"]]
     {
         let folder = tempfile::tempdir().expect("a folder");
         let folder = folder.path();

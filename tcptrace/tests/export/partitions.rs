@@ -21,17 +21,22 @@ fn hosts_and_hours_have_folders_and_share_the_fleet() {
         done(folder, &[&["export", "-i", host], &BY_BOTH[..]].concat());
     }
     let file = |host: &str, hour: u32| {
-        format!("host={host}/hour=2026-11-21T{hour}/transitions-20261121T103000.000000000Z-0.parquet")
+        format!(
+            "host={host}/hour=2026-11-21T{hour}/transitions-20261121T103000.000000000Z-0.parquet"
+        )
     };
     let fleet = folder.join("fleet");
-    let expected: Vec<String> =
-        ["web1", "web2"].iter().flat_map(|host| [10, 11, 13].map(|hour| file(host, hour))).collect();
+    let expected: Vec<String> = ["web1", "web2"]
+        .iter()
+        .flat_map(|host| [10, 11, 13].map(|hour| file(host, hour)))
+        .collect();
     assert_eq!(files_in(&fleet), expected);
     for (host, hour) in [("web1", 10), ("web1", 11), ("web1", 13), ("web2", 10)] {
         let rows = read(&fleet.join(file(host, hour)));
         let hour = format!("2026-11-21T{hour}");
-        let fits =
-            |row: &Value| row["host"] == host && row["time"].as_str().is_some_and(|t| t.starts_with(&hour));
+        let fits = |row: &Value| {
+            row["host"] == host && row["time"].as_str().is_some_and(|t| t.starts_with(&hour))
+        };
         assert!(rows.len() >= 50 && rows.iter().all(fits), "{host} {hour}: {rows:?}");
     }
     let line = failed(folder, &[&["export", "-i", "web1"], &BY_BOTH[..]].concat());
@@ -58,8 +63,7 @@ fn rows_that_come_late_are_in_their_hour_too() {
     done(folder, &["export", "-i", "r", "--to", "parquet", "-o", "all.parquet"]);
     done(folder, &["export", "-i", "r", "--to", "parquet", "--partition", "hour", "-o", "hours"]);
     let files = files_in(&folder.join("hours"));
-    let folders: HashSet<&str> =
-        files.iter().filter_map(|file| file.split('/').next()).collect();
+    let folders: HashSet<&str> = files.iter().filter_map(|file| file.split('/').next()).collect();
     assert_eq!((folders.len(), files.len()), (7, 9), "{files:?}");
     let sorted = |mut rows: Vec<Value>| {
         rows.sort_by_key(ToString::to_string);

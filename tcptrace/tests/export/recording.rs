@@ -101,8 +101,12 @@ fn closed(number: u16, at: u64, ends: impl Fn(Tuple) -> Tuple) -> Vec<Event> {
         tuple: ends(tuple(number)),
         ..transition(number, at + offset, from, to)
     };
-    let counters =
-        Counters { tx_bytes: 1000, rx_bytes: u64::from(number), retransmits: 1, srtt_us: Some(250) };
+    let counters = Counters {
+        tx_bytes: 1000,
+        rx_bytes: u64::from(number),
+        retransmits: 1,
+        srtt_us: Some(250),
+    };
     let mut opening = step(0, TcpState::Close, TcpState::SynSent);
     opening.tuple.local.port = None;
     let done = SocketFields { done: true, dead: true, ..SocketFields::default() };

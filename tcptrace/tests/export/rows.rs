@@ -5,9 +5,7 @@ use std::{fs::File, path::Path};
 use arrow_array::{
     Array, ArrayRef, BooleanArray, DictionaryArray, PrimitiveArray, RecordBatch, StringArray,
     StructArray,
-    types::{
-        Int8Type, Int32Type, TimestampNanosecondType, UInt16Type, UInt32Type, UInt64Type,
-    },
+    types::{Int8Type, Int32Type, TimestampNanosecondType, UInt16Type, UInt32Type, UInt64Type},
 };
 use arrow_schema::{DataType, TimeUnit};
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};

@@ -19,7 +19,10 @@ fn the_bytes_are_those_of_the_views() {
             assert_eq!(done(folder, &[&args[..], &["-"]].concat()).stdout, printed);
             let all = ["export", "-i", "r.arrows", "--table", table, "--to", format, "--force"];
             let few = done(folder, &[&all[..], &["-6", "-o", "-"]].concat()).stdout;
-            assert_eq!(few, done(folder, &[view, "-i", "r.arrows", "--format", style, "-6"]).stdout);
+            assert_eq!(
+                few,
+                done(folder, &[view, "-i", "r.arrows", "--format", style, "-6"]).stdout
+            );
             assert!(few.len() < printed.len());
             fs::remove_file(folder.join("x")).expect("it is there");
         }

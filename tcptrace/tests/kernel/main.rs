@@ -19,6 +19,7 @@ mod explain;
 mod line;
 mod list;
 mod namespace;
+mod readers;
 mod recorded;
 mod scenarios;
 mod script;
@@ -53,6 +54,7 @@ fn main() -> ExitCode {
     trials.push(Trial::test("list: agrees with ss in two namespaces", needing_root(list::run)));
     trials.extend(explain::trials());
     trials.extend(recorded::trials());
+    trials.extend(readers::trials());
     trials.extend(surroundings::trials());
     trials.extend(self_check::trials());
     trials.extend(check::trials());

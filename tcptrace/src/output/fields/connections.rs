@@ -84,7 +84,12 @@ impl Serialize for States<'_> {
 }
 
 /// The fields of one; in CSV all columns are always there.
-pub(crate) fn fields<'a>(times: &Times, life: &'a Finished, comm: Option<&'a str>, csv: bool) -> Fields<'a> {
+pub(crate) fn fields<'a>(
+    times: &Times,
+    life: &'a Finished,
+    comm: Option<&'a str>,
+    csv: bool,
+) -> Fields<'a> {
     let tuple = &life.identity.tuple;
     Fields {
         kind: "connection",

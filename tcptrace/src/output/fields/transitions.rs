@@ -66,7 +66,12 @@ pub(crate) struct Fields<'a> {
 }
 
 /// The fields of one; in CSV all columns are always there.
-pub(crate) fn fields<'a>(times: &Times, moved: &'a Moved, comm: Option<&'a str>, csv: bool) -> Fields<'a> {
+pub(crate) fn fields<'a>(
+    times: &Times,
+    moved: &'a Moved,
+    comm: Option<&'a str>,
+    csv: bool,
+) -> Fields<'a> {
     let identity = &moved.identity;
     let tuple = &identity.tuple;
     Fields {
