@@ -2,6 +2,7 @@
 
 use std::{collections::HashSet, fs};
 
+use parquet::file::metadata::RowGroupMetaData;
 use serde_json::Value;
 use tcptrace::{event::Event, recording::Metadata};
 
@@ -127,7 +128,8 @@ fn row_groups_are_bounded() {
     fs::write(folder.join("r"), recording::bytes(&metadata, &[&events, &events])).expect("a file");
     done(folder, &["export", "-i", "r", "--to", "parquet", "-o", "x"]);
     let file = open(&folder.join("x"));
-    let groups: Vec<i64> = file.metadata().row_groups().iter().map(|g| g.num_rows()).collect();
+    let groups: Vec<i64> =
+        file.metadata().row_groups().iter().map(RowGroupMetaData::num_rows).collect();
     assert!(groups.len() > 1 && groups.iter().all(|rows| *rows <= 262_144), "{groups:?}");
     assert!(groups.iter().sum::<i64>() > 300_000, "{groups:?}");
 }

@@ -90,7 +90,7 @@ fn same_counts() -> Result<()> {
     let sides = 2 * CONNECTIONS as u64;
     ensure!(ours["transitions"]["SYN_SENT ESTABLISHED"][0].as_u64() >= Some(sides / 2), "{ours:#}");
     ensure!(ours["connections"]["time_wait"][1].as_u64() >= Some(50_000), "{ours:#}");
-    ensure!(ours["connections"]["refused"][0] == 1, "{ours:#}");
+    ensure!(ours["connections"]["refused"][0].as_u64() >= Some(1), "{ours:#}");
     for reader in ["duckdb", "clickhouse"] {
         ensure!(theirs[reader] == ours, "{reader}: {:#}\nwe: {ours:#}", theirs[reader]);
     }
