@@ -288,11 +288,11 @@ mod tests {
             (&["wach"], "no command wach: did you mean watch?"),
             (
                 &["frobnicate"],
-                "no command frobnicate: use watch, lifetimes, list, stuck, check, record, explain or doctor",
+                "no command frobnicate: use watch, lifetimes, list, stuck, check, record, export, explain or doctor",
             ),
             (
                 &["-v"],
-                "no command given: use watch, lifetimes, list, stuck, check, record, explain or doctor",
+                "no command given: use watch, lifetimes, list, stuck, check, record, export, explain or doctor",
             ),
             (
                 &["explain", "-L", "80"],
