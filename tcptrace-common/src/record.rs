@@ -19,7 +19,7 @@ pub const KIND_RESET_SENT: u8 = 5;
 /// [`ForkRecord`]: a process began another.
 pub const KIND_FORK: u8 = 6;
 /// One more than the highest kind: the length of an array indexed by kind.
-pub const KINDS: u32 = 7;
+pub const KINDS: usize = 7;
 
 /// [`TransitionRecord::flags`]: a task owned the socket's lock, so pid and comm are of a user of it.
 pub const FLAG_OWNED: u8 = 1;
@@ -268,3 +268,18 @@ const _: () = assert!(size_of::<HookRecord>() == 32);
 const _: () = assert!(size_of::<ForkRecord>() == 24);
 const _: () = assert!(size_of::<SocketRecord>() == 144);
 const _: () = assert!(size_of::<OwnerRecord>() == 56);
+
+/// What the programs count on each CPU. All count from the start of the trace.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
+pub struct CpuCounters {
+    /// Records handed over.
+    pub submitted: u64,
+    /// Records that found the ring buffer full, by kind; at 0 those of `set_state_nested`. A program
+    /// may interrupt another on its CPU, but never one that counts in the same place.
+    pub lost: [u64; KINDS],
+    /// Transitions told by `set_state_nested`, because `set_state_btf` was running.
+    pub nested: u64,
+    /// Whether `set_state_btf` is running: 1 or 0.
+    pub running: u64,
+}

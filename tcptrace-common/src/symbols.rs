@@ -5,6 +5,8 @@
 
 /// Program on the BTF tracepoint `inet_sock_set_state` (the fast path).
 pub const SET_STATE_BTF: &str = "set_state_btf";
+/// Program on the same tracepoint that does what [`SET_STATE_BTF`] was kept from by an interrupt.
+pub const SET_STATE_NESTED: &str = "set_state_nested";
 /// Program on the classic tracepoint `sock:inet_sock_set_state` (the fallback).
 pub const SET_STATE_CLASSIC: &str = "set_state_classic";
 /// Program on the BTF tracepoint `tcp_destroy_sock`.
@@ -24,8 +26,8 @@ pub const ITER_TASK_FILE: &str = "iter_task_file";
 
 /// Ring buffer that carries every record of the tracepoint programs.
 pub const EVENTS: &str = "EVENTS";
-/// Per-CPU count of records that found the ring buffer full.
-pub const LOST: &str = "LOST";
+/// Per-CPU [`crate::record::CpuCounters`].
+pub const COUNTERS: &str = "COUNTERS";
 
 /// Global: [`crate::layout::Layout`], the field offsets of the running kernel.
 pub const LAYOUT: &str = "LAYOUT";

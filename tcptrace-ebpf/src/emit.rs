@@ -6,34 +6,38 @@ use aya_ebpf::{
     maps::{PerCpuArray, RingBuf, ring_buf::RingBufEntry},
 };
 
-use tcptrace_common::record::KINDS;
+use tcptrace_common::record::CpuCounters;
 
 use crate::fields::setting;
 
 /// The loader sets the real size.
 #[map]
 static EVENTS: RingBuf = RingBuf::with_byte_size(1 << 24, 0);
-/// One slot for each kind of record: a program never interrupts itself on a CPU, so no count is lost
-/// to an interrupt between its load and its store.
 #[map]
-static LOST: PerCpuArray<u64> = PerCpuArray::with_max_entries(KINDS, 0);
-/// Records submitted by this CPU, to look at the fill mark now and then only.
-#[map]
-static SUBMITTED: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
+static COUNTERS: PerCpuArray<CpuCounters> = PerCpuArray::with_max_entries(1, 0);
 
 /// A producer looks at the fill mark once in this many records: `bpf_ringbuf_query` touches the
 /// reader's cache line, which costs as much as the record itself.
 const QUERY_EVERY: u64 = 256;
 
-/// Reserves room for a record, or counts it as lost.
+/// The counters of this CPU. Programs may interrupt each other between a load and a store of them.
 #[inline(always)]
-pub(crate) fn reserve<T: 'static>(kind: u8) -> Option<RingBufEntry<T>> {
+pub(crate) fn counters() -> Option<*mut CpuCounters> {
+    COUNTERS.get_ptr_mut(0)
+}
+
+/// Reserves room for a record, or counts it as lost, at `place` of [`CpuCounters::lost`].
+#[inline(always)]
+pub(crate) fn reserve<T: 'static>(place: u8) -> Option<RingBufEntry<T>> {
     let entry = EVENTS.reserve::<T>(0);
     if entry.is_none()
-        && let Some(lost) = LOST.get_ptr_mut(u32::from(kind))
+        && let Some(counters) = counters()
     {
-        // SAFETY: the pointer is to this CPU's value, and nothing else writes this slot meanwhile.
-        unsafe { *lost = (*lost).wrapping_add(1) };
+        // SAFETY: the pointer is to this CPU's value, and nothing else writes this place meanwhile.
+        unsafe {
+            let lost = (&raw mut (*counters).lost).cast::<u64>().add(usize::from(place));
+            *lost = (*lost).wrapping_add(1);
+        }
     }
     entry
 }
@@ -47,14 +51,14 @@ pub(crate) fn submit<T: 'static>(entry: RingBufEntry<T>) {
 #[inline(always)]
 fn wake_flags() -> u64 {
     let no_wakeup = u64::from(BPF_RB_NO_WAKEUP);
-    let Some(submitted) = SUBMITTED.get_ptr_mut(0) else {
+    let Some(counters) = counters() else {
         return no_wakeup;
     };
     // SAFETY: the pointer is to this CPU's value; a count lost to an interrupt only shifts the
     // moment at which the fill mark is looked at.
     let count = unsafe {
-        *submitted = (*submitted).wrapping_add(1);
-        *submitted
+        (*counters).submitted = (*counters).submitted.wrapping_add(1);
+        (*counters).submitted
     };
     if count % QUERY_EVERY != 0
         || EVENTS.query(u64::from(BPF_RB_AVAIL_DATA)) < u64::from(setting!(wake_bytes))

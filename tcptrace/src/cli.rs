@@ -7,6 +7,8 @@ pub mod input_args;
 pub mod limit_args;
 pub mod output_args;
 pub mod record_args;
+pub mod replay_args;
+pub mod report_args;
 pub mod usage;
 pub mod values;
 
@@ -22,6 +24,8 @@ use input_args::InputArgs;
 use limit_args::FindingArgs;
 use output_args::{LinesArgs, OutputArgs, without_bcc};
 use record_args::RecordArgs;
+use replay_args::ReplayArgs;
+use report_args::ReportArgs;
 use usage::Refusal;
 
 /// Follows every TCP connection of this Linux host, live and through every state (it is not the
@@ -44,6 +48,7 @@ Examples:
   tcptrace lifetimes -p 812         finished connections of process 812
   tcptrace list --state close-wait  who holds sockets that nobody closes
   tcptrace stuck --once             what is stuck now, who holds it, and what helps
+  tcptrace report -i web.arrows     what a recording comes to
   tcptrace explain FIN_WAIT2        what this state means, and what to do
   tcptrace check -- ./test.sh       run it, fail if it leaves stuck connections
   tcptrace doctor                   what this machine lacks for tracing
@@ -112,6 +117,11 @@ pub enum Command {
     Check(CheckArgs),
     /// Events to a file, to be asked about later.
     Record(RecordArgs),
+    /// A recording at its own pace, as `watch` showed it or would have.
+    Replay(ReplayArgs),
+    /// A recording, or some time of tracing, summed up: what was stuck, how long states lasted, who
+    /// did most.
+    Report(ReportArgs),
     /// A recording as Parquet, CSV or JSON, for other tools.
     Export(ExportArgs),
     /// The state diagram, the states one by one, and what the kernel's settings really do.
@@ -299,6 +309,8 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, Refusal> {
         Command::Check(args) => args.output.check()?,
         Command::Explain(args) => args.check()?,
         Command::Record(args) => args.check()?,
+        Command::Replay(args) => args.lines.output.check()?,
+        Command::Report(args) => args.check()?,
         Command::Export(args) => args.check()?,
         Command::Doctor(_) => {}
     }

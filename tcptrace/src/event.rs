@@ -79,7 +79,7 @@ impl Tuple {
 }
 
 /// A command name as the kernel keeps it: up to sixteen bytes, any bytes, padded with zeros.
-#[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Comm(pub [u8; 16]);
 
 impl Comm {
@@ -107,7 +107,7 @@ impl fmt::Debug for Comm {
 }
 
 /// A process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Process {
     /// Process id (thread group id) in the initial pid namespace.
     pub pid: u32,

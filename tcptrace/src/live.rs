@@ -3,6 +3,7 @@
 mod budget;
 mod checking;
 mod command;
+mod hangup;
 mod leftovers;
 mod looking;
 mod stdout;
@@ -17,13 +18,14 @@ use tcptrace_common::tcp_state::TcpState;
 use budget::Budget;
 pub use checking::run_command;
 pub use command::{Command, Ended};
+use hangup::Hangup;
+pub use hangup::Hangups;
 pub use stdout::write_out;
-use stop::StopSignals;
-pub use stop::{Interruption, Stop};
+pub use stop::{Stop, StopSignals};
 
 use crate::{
     event::{Event, Transition},
-    kernel::{KernelSource, clock},
+    kernel::{KernelSource, clock, sysctls},
     model::{change::Change, summary::Summary},
     pipeline::Pipeline,
     recording::Recorder,
@@ -57,10 +59,19 @@ pub trait Sink {
     fn header(&self, out: &mut BytesMut);
     /// Writes the change, if it is of interest. `clock` is the sample in force.
     fn change(&mut self, change: &Change, clock: &ClockSample, out: &mut BytesMut);
-    /// Writes what was held back to be told together: nothing more happens for now.
+    /// Writes what was held back to be told together.
     fn flush(&mut self, out: &mut BytesMut) {
         _ = out;
     }
+}
+
+/// A recording of what a run takes in.
+#[derive(Debug)]
+pub struct Tee<'a> {
+    /// Who writes it.
+    pub recorder: &'a mut Recorder,
+    /// What begins its next file.
+    pub hangups: Hangups,
 }
 
 /// One live run.
@@ -79,6 +90,8 @@ struct Live<'a> {
     incomplete: bool,
     /// What is recorded, if anything is.
     recorder: Option<&'a mut Recorder>,
+    /// The recording is to go on in another file.
+    must_rotate: bool,
     /// Up to when everything has been taken in.
     upto: Timestamp,
     /// Up to when the recording says so.
@@ -107,12 +120,15 @@ pub async fn run(
     source: &mut KernelSource,
     pipeline: &mut Pipeline,
     sink: &mut dyn Sink,
-    recorder: Option<&mut Recorder>,
+    tee: Option<Tee<'_>>,
     duration: Option<Duration>,
 ) -> Result<Outcome> {
     let mut stop = StopSignals::new(duration)?;
     let mut live = Live::new(source, pipeline, sink);
-    live.recorder = recorder;
+    let mut hangups = Hangups::default();
+    if let Some(tee) = tee {
+        (live.recorder, hangups) = (Some(tee.recorder), tee.hangups);
+    }
     live.snapshot();
     let mut ended = live.write()?;
     while ended.is_none() && live.failed.is_none() {
@@ -120,6 +136,10 @@ pub async fn run(
         tokio::select! {
             biased;
             why = stop.wait() => ended = Some(why),
+            hangup = hangups.wait() => match hangup {
+                Hangup::Asked => live.must_rotate = true,
+                Hangup::TerminalGone => ended = Some(Stop::Signal),
+            },
             () = live.source.wait(limit) => {}
         }
         ended = live.turn()?.or(ended);
@@ -162,6 +182,7 @@ impl<'a> Live<'a> {
             clock_at: Instant::now(),
             incomplete: false,
             recorder: None,
+            must_rotate: false,
             upto: Timestamp::default(),
             ticked: Timestamp::default(),
             failed: None,
@@ -178,8 +199,7 @@ impl<'a> Live<'a> {
         self.pipeline.advance_to(now);
         self.upto = now;
         if self.ticked + TICK_INTERVAL <= now {
-            self.ticked = now;
-            self.record(&Event::Tick(now));
+            self.tick(now);
         }
         if let Some(recorder) = &mut self.recorder
             && let Err(error) = recorder.advance_to(now)
@@ -196,6 +216,37 @@ impl<'a> Live<'a> {
         }
     }
 
+    /// What is told together must be the same in a replay, which knows no turns but these.
+    fn tick(&mut self, now: Timestamp) {
+        self.ticked = now;
+        self.record(&Event::Tick(now));
+        self.format();
+        self.sink.flush(&mut self.out);
+    }
+
+    /// Lets the recording go on in another file, which can be read alone: it begins with a snapshot.
+    fn rotate_if_wanted(&mut self) {
+        let asked = self.must_rotate;
+        if !self.recorder.as_ref().is_some_and(|recorder| recorder.wants_rotation(asked)) {
+            return;
+        }
+        // Snapshots are work, also those of files that are full at once.
+        if !asked && !self.snapshots.is_ready() {
+            return;
+        }
+        self.must_rotate = false;
+        self.tick(self.upto);
+        let sample = clock::sample();
+        if let Some(recorder) = &mut self.recorder
+            && let Err(error) = recorder.rotate(sample, sysctls::own())
+        {
+            self.failed = Some(error);
+        }
+        self.clock_at = Instant::now();
+        self.feed(&Event::Clock(sample));
+        self.snapshot();
+    }
+
     /// Tells what came until now, as the last of the run.
     fn finish(&mut self, stop: Stop) -> Result<Outcome> {
         self.drain_rest();
@@ -204,6 +255,8 @@ impl<'a> Live<'a> {
             return Err(error);
         }
         self.pipeline.finish();
+        self.format();
+        self.sink.flush(&mut self.out);
         if stop != Stop::StdoutClosed {
             self.write()?;
         }
@@ -223,6 +276,7 @@ impl<'a> Live<'a> {
         if let Some(upto) = upto {
             self.advance_to(upto);
             self.sample_clock();
+            self.rotate_if_wanted();
             if self.snapshots.is_ready()
                 && self.pipeline.wants_snapshot(upto, self.looks.is_ready())
             {
@@ -286,7 +340,6 @@ impl<'a> Live<'a> {
     /// Hands what is formatted to stdout. A reader that has gone ends the run.
     fn write(&mut self) -> Result<Option<Stop>> {
         self.format();
-        self.sink.flush(&mut self.out);
         Ok((!write_out(&mut self.out)?).then_some(Stop::StdoutClosed))
     }
 

@@ -13,6 +13,7 @@ use crate::{
         },
         raw::RawView,
         selection::Selection,
+        span::Span,
         summary::Summary,
         tracker::{Options, Tracker},
     },
@@ -26,19 +27,32 @@ enum View {
     Raw(Box<RawView>),
 }
 
+/// What is shown of what events come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Shows {
+    /// Losses only.
+    Nothing,
+    /// Transitions and ends of connections.
+    Connections,
+    /// What is stuck, and what no longer is.
+    Findings,
+    /// All of it.
+    Everything,
+}
+
 /// Understands events and selects what is shown.
 #[derive(Debug)]
 pub struct Pipeline {
     view: View,
     detector: Option<Box<Detector>>,
-    /// What is shown: findings, or the changes that they came of.
-    shows_findings: bool,
+    shows: Shows,
     selection: Selection,
     clock: ClockSample,
     changes: Vec<Change>,
     shown: Vec<Change>,
     /// Lines shown, counted.
     told: Summary,
+    span: Span,
 }
 
 impl Pipeline {
@@ -61,33 +75,44 @@ impl Pipeline {
         options.only = stuck.filter.clone();
         let view = View::Tracked(Box::new(Tracker::new(options)));
         let detector = Some(Box::new(Detector::new(stuck)));
-        Self { detector, shows_findings: true, ..Self::new(view, Filter::default(), clock) }
+        Self { detector, shows: Shows::Findings, ..Self::new(view, Filter::default(), clock) }
     }
 
     /// A pipeline that tracks connections, and asks for what a recording needs so that findings can be
-    /// told from it too.
+    /// told from it too. `prints` is whether what connections do is shown meanwhile.
     #[must_use]
     pub fn recorded(
         options: Options,
         filter: Filter,
         mut stuck: detector::Options,
         clock: ClockSample,
+        prints: bool,
     ) -> Self {
         stuck.all_holders = true;
         let detector = Some(Box::new(Detector::new(stuck)));
-        Self { detector, ..Self::tracked(options, filter, clock) }
+        let shows = if prints { Shows::Connections } else { Shows::Nothing };
+        Self { detector, shows, ..Self::tracked(options, filter, clock) }
+    }
+
+    /// A pipeline that tracks connections and tells everything: what they did and which are stuck.
+    #[must_use]
+    pub fn reported(options: Options, stuck: detector::Options, clock: ClockSample) -> Self {
+        let filter = stuck.filter.clone();
+        let detector = Some(Box::new(Detector::new(stuck)));
+        Self { detector, shows: Shows::Everything, ..Self::tracked(options, filter, clock) }
     }
 
     fn new(view: View, filter: Filter, clock: ClockSample) -> Self {
         Self {
             view,
             detector: None,
-            shows_findings: false,
+            shows: Shows::Connections,
             selection: Selection::new(filter),
             clock,
             changes: Vec::new(),
             shown: Vec::new(),
             told: Summary::default(),
+            span: Span::default(),
         }
     }
 
@@ -96,6 +121,7 @@ impl Pipeline {
         if let Event::Clock(sample) = event {
             self.clock = *sample;
         }
+        self.span.note(event, &self.clock);
         match &mut self.view {
             View::Tracked(tracker) => tracker.apply(event, &mut self.changes),
             View::Raw(raw) => raw.apply(event, &mut self.changes),
@@ -108,6 +134,7 @@ impl Pipeline {
 
     /// Lets time pass up to `now`; no earlier event may come afterwards.
     pub fn advance_to(&mut self, now: Timestamp) {
+        self.span.reach(now, &self.clock);
         if let View::Tracked(tracker) = &mut self.view {
             tracker.advance_to(now, &mut self.changes);
         }
@@ -131,9 +158,22 @@ impl Pipeline {
     }
 
     fn select(&mut self) {
+        let is_mixed = self.shows == Shows::Connections && self.detector.is_some();
+        let shows_all = matches!(self.shows, Shows::Connections | Shows::Everything) && !is_mixed;
+        if shows_all && self.shown.is_empty() && self.selection.takes_all() {
+            // The usual case, for every event: nothing is moved.
+            std::mem::swap(&mut self.changes, &mut self.shown);
+            return;
+        }
         for change in self.changes.drain(..) {
             let is_finding = matches!(change, Change::Stuck(_) | Change::Resolved(_));
-            if is_finding == self.shows_findings || matches!(change, Change::Lost(_)) {
+            let is_shown = match self.shows {
+                Shows::Nothing => matches!(change, Change::Lost(_)),
+                Shows::Connections => !is_finding,
+                Shows::Findings => is_finding || matches!(change, Change::Lost(_)),
+                Shows::Everything => true,
+            };
+            if is_shown {
                 self.selection.pass(change, &mut self.shown);
             } else if let Change::Moved(moved) = &change {
                 self.told.count(moved.to);
@@ -161,7 +201,7 @@ impl Pipeline {
     /// Whether knowing who holds the socket of this event would complete its line.
     #[must_use]
     pub fn wants_holder(&self, transition: &Transition) -> bool {
-        !self.shows_findings
+        self.shows != Shows::Findings
             && self.tracker().is_some_and(|tracker| tracker.wants_holder(transition))
     }
 
@@ -239,6 +279,7 @@ impl Pipeline {
             entered: self.told.entered,
             kinds: self.told.kinds,
             resolved: self.told.resolved,
+            span: self.span,
             uncertain: counted.uncertain + self.selection.overflowed(),
             ..*counted
         }

@@ -1,80 +1,135 @@
-//! The events of a recording through the pipeline to stdout: the same as live, at once.
+//! The events of a recording through the pipeline to stdout: the same as live.
+
+use std::time::Duration;
 
 use anyhow::Result;
 use bytes::BytesMut;
+use tokio::{
+    task::yield_now,
+    time::{Instant, sleep_until},
+};
 
 use crate::{
-    live::{Outcome, Sink, Stop, write_out},
+    event::Event,
+    live::{Outcome, Sink, Stop, StopSignals, write_out},
     model::change::Change,
     pipeline::Pipeline,
     recording::Input,
-    time::ClockSample,
+    time::{ClockSample, Timestamp},
 };
 
 /// Bytes that are written in one go.
 const CHUNK: usize = 1 << 16;
+/// Waiting for less than this is not worth the while.
+const SHORTEST_WAIT: Duration = Duration::from_millis(2);
+/// Who is later than this was stopped (Ctrl-Z) or could not write, and goes on from where it was.
+const LATE: Duration = Duration::from_millis(500);
 
-/// Runs all of `input`, or until the reader of stdout goes away.
+/// How fast a recording is played back.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Speed {
+    /// So many times as fast as it happened; above 0.
+    Times(f64),
+    /// As fast as it can be read.
+    Max,
+}
+
+/// Runs all of `input`, or until a signal or the reader of stdout going away.
 ///
 /// # Errors
-/// If nothing of it can be read, or stdout fails otherwise than by being closed.
-pub fn run(input: &mut Input, pipeline: &mut Pipeline, sink: &mut dyn Sink) -> Result<Outcome> {
+/// If signals cannot be watched, nothing of it can be read, or stdout fails otherwise than by being
+/// closed.
+pub async fn run(
+    input: &mut Input,
+    pipeline: &mut Pipeline,
+    sink: &mut dyn Sink,
+    speed: Speed,
+) -> Result<Outcome> {
+    let mut signals = StopSignals::new(None)?;
+    let mut pace = Pace::new(speed, input.metadata().clock.boot);
     let mut out = BytesMut::new();
     sink.header(&mut out);
-    let mut is_read = true;
-    while is_read
-        && step(input, pipeline, &mut |change, clock| {
-            sink.change(change, clock, &mut out);
-            is_read = out.len() < CHUNK || write_out(&mut out)?;
-            Ok(is_read)
-        })?
-    {}
+    let mut stop = Stop::Expired;
+    'reading: while let Some(events) = input.next_batch()? {
+        tokio::select! {
+            biased;
+            why = signals.wait() => { stop = why; break }
+            () = yield_now() => {}
+        }
+        for event in &events {
+            if let Some(due) = pace.as_mut().and_then(|pace| pace.due(event)) {
+                if !write_out(&mut out)? {
+                    stop = Stop::StdoutClosed;
+                    break 'reading;
+                }
+                tokio::select! {
+                    biased;
+                    why = signals.wait() => { stop = why; break 'reading }
+                    () = sleep_until(due) => {}
+                }
+            }
+            pipeline.feed(event);
+            tell(pipeline, sink, &mut out);
+            if matches!(event, Event::Tick(_)) {
+                sink.flush(&mut out);
+            }
+            if out.len() >= CHUNK && !write_out(&mut out)? {
+                stop = Stop::StdoutClosed;
+                break 'reading;
+            }
+        }
+    }
+    pipeline.finish();
+    tell(pipeline, sink, &mut out);
     sink.flush(&mut out);
-    is_read = is_read && write_out(&mut out)?;
+    if stop != Stop::StdoutClosed && !write_out(&mut out)? {
+        stop = Stop::StdoutClosed;
+    }
     note_tails(input);
-    let stop = if is_read { Stop::Expired } else { Stop::StdoutClosed };
     Ok(Outcome { summary: pipeline.summary(), stop, incomplete: false })
 }
 
-/// Runs the next batch of `input`, or its end, and hands each change to `tell` until that says false.
-/// Returns whether there is more.
+/// Hands each change to `tell`, and how far it is to `report` after each batch, until the end of `input`
+/// or a signal.
 ///
 /// # Errors
 /// If nothing of it can be read, or `tell` fails.
-pub fn step(
+pub async fn each_change(
     input: &mut Input,
     pipeline: &mut Pipeline,
-    tell: &mut dyn FnMut(&Change, &ClockSample) -> Result<bool>,
-) -> Result<bool> {
-    let Some(events) = input.next_batch()? else {
-        pipeline.finish();
-        tell_all(pipeline, tell)?;
-        return Ok(false);
-    };
-    for event in &events {
-        pipeline.feed(event);
-        if !tell_all(pipeline, tell)? {
-            return Ok(false);
+    tell: &mut dyn FnMut(&Change, &ClockSample) -> Result<()>,
+    report: &mut dyn FnMut(&Input, &Pipeline),
+    signals: &mut StopSignals,
+) -> Result<Stop> {
+    let mut stop = Stop::Expired;
+    while let Some(events) = input.next_batch()? {
+        tokio::select! {
+            biased;
+            why = signals.wait() => { stop = why; break }
+            () = yield_now() => {}
         }
+        for event in &events {
+            pipeline.feed(event);
+            let clock = *pipeline.clock();
+            pipeline.shown().try_for_each(|change| tell(&change, &clock))?;
+        }
+        report(input, pipeline);
     }
-    Ok(true)
+    pipeline.finish();
+    let clock = *pipeline.clock();
+    pipeline.shown().try_for_each(|change| tell(&change, &clock))?;
+    note_tails(input);
+    Ok(stop)
 }
 
-fn tell_all(
-    pipeline: &mut Pipeline,
-    tell: &mut dyn FnMut(&Change, &ClockSample) -> Result<bool>,
-) -> Result<bool> {
+fn tell(pipeline: &mut Pipeline, sink: &mut dyn Sink, out: &mut BytesMut) {
     let clock = *pipeline.clock();
     for change in pipeline.shown() {
-        if !tell(&change, &clock)? {
-            return Ok(false);
-        }
+        sink.change(&change, &clock, out);
     }
-    Ok(true)
 }
 
-/// Says what of `input` could not be used.
-pub fn note_tails(input: &Input) {
+fn note_tails(input: &Input) {
     for (path, tail) in input.tails() {
         if let Some(broken) = &tail.broken {
             log::warn!(
@@ -82,8 +137,75 @@ pub fn note_tails(input: &Input) {
                 path.display()
             );
         }
+        if tail.gap {
+            log::warn!(
+                "the file after {} does not go on where it ends; what came between is missing",
+                path.display()
+            );
+        }
         if tail.skipped > 0 {
             log::warn!("{}: {} events of a kind not known here", path.display(), tail.skipped);
         }
+    }
+}
+
+/// When events are due.
+#[derive(Debug)]
+struct Pace {
+    speed: f64,
+    /// An instant, and the event time that belongs to it.
+    begun: (Instant, Timestamp),
+}
+
+impl Pace {
+    fn new(speed: Speed, begin: Timestamp) -> Option<Self> {
+        match speed {
+            Speed::Times(speed) => Some(Self { speed, begun: (Instant::now(), begin) }),
+            Speed::Max => None,
+        }
+    }
+
+    /// Until when to wait before the event is told, if it is worth waiting.
+    fn due(&mut self, event: &Event) -> Option<Instant> {
+        // The others belong to these.
+        let at = match event {
+            Event::Transition(transition) => transition.at,
+            Event::Hook(hook) => hook.at,
+            Event::Tick(at) => *at,
+            _ => return None,
+        };
+        self.due_at(at, Instant::now())
+    }
+
+    fn due_at(&mut self, at: Timestamp, now: Instant) -> Option<Instant> {
+        let (begun, begin) = self.begun;
+        let after = Duration::from_nanos(at.since(begin)?).div_f64(self.speed);
+        let due = begun + after;
+        if now.saturating_duration_since(due) > LATE {
+            self.begun = (now, at);
+        }
+        (due > now + SHORTEST_WAIT).then_some(due)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Duration, Instant, Pace, Speed, Timestamp};
+
+    #[test]
+    fn events_are_due_at_their_own_pace_also_after_a_pause() {
+        let second = 1_000_000_000;
+        let mut pace = Pace::new(Speed::Times(10.0), Timestamp(5 * second)).expect("a pace");
+        let begun = pace.begun.0;
+        let at = |millis| begun + Duration::from_millis(millis);
+        assert_eq!(pace.due_at(Timestamp(6 * second), begun), Some(at(100)));
+        assert_eq!(pace.due_at(Timestamp(6 * second), at(100)), None, "now");
+        assert_eq!(pace.due_at(Timestamp(5 * second), at(100)), None, "it came late");
+        assert_eq!(pace.due_at(Timestamp(4 * second), at(100)), None, "before the beginning");
+        // Stopped for a minute: the next second takes a tenth of a second, no less.
+        assert_eq!(pace.due_at(Timestamp(7 * second), at(60_000)), None);
+        assert_eq!(pace.due_at(Timestamp(8 * second), at(60_000)), Some(at(60_100)));
+        assert!(Pace::new(Speed::Max, Timestamp(0)).is_none());
+        assert!(Instant::now() >= begun);
     }
 }

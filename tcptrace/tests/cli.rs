@@ -4,6 +4,21 @@ use std::{ffi::OsStr, os::unix::ffi::OsStrExt as _};
 
 use assert_cmd::Command;
 
+/// Those whose help has examples.
+const COMMANDS: [&str; 11] = [
+    "watch",
+    "lifetimes",
+    "list",
+    "stuck",
+    "check",
+    "record",
+    "replay",
+    "report",
+    "export",
+    "explain",
+    "doctor",
+];
+
 #[test]
 fn bad_input_is_one_line_and_exit_status_2() {
     for (args, answer) in BAD {
@@ -21,7 +36,7 @@ fn an_argument_that_is_no_text_is_refused_in_one_line() {
 
 #[test]
 fn help_has_examples() {
-    for command in ["watch", "lifetimes", "list", "stuck", "check", "export", "explain", "doctor"] {
+    for command in COMMANDS {
         for help in [&[command, "--help"][..], &[command, "-h"], &["help", command]] {
             let text = answered(&mut tcptrace(help));
             let example = format!("Examples:\n  tcptrace {command}");
@@ -114,12 +129,16 @@ const BAD: &[(&[&str], &str)] = &[
     (&["watch", "--duration", "30"], "30 has no unit: write it like 30s, 5m or 2h"),
     (&["list", "--duration", "30s"], "no option --duration: see --help"),
     (&["doctor", "-L", "80"], "no option -L: see --help"),
+    (&["replay"], "--input"),
+    (&["replay", "-i", "x.arrows", "--speed", "0"], "0 is no speed: use a number from"),
+    (&["replay", "-i", "x.arrows", "--speed", "-1"], "-1 is no speed"),
+    (&["replay", "-i", "x.arrows", "--speed", "fast"], "fast is no speed"),
     (&["watch", "--duration"], "--duration needs a value: see --help"),
     (&["record"], "no file to write to: name one, like --output incident.arrows"),
     (&["record", "-o", "-", "--print"], "--print and --output - both write to stdout: name a file"),
     (&["record", "-o", "x", "--min-count", "3"], "no option --min-count"),
     (&["record", "-o", "x", "--compress", "gzip"], "--compress: gzip is not possible: use"),
-    (&["export"], "no recording to export: name one, like --input incident.arrows"),
+    (&["export"], "no recording to read: name one, like --input incident.arrows"),
     (&["export", "-i", "x", "-o", "y"], "no format to export to: name one, like --to parquet"),
     (&["export", "-i", "x", "--to", "csv"], "no file to write to: name one, like --output"),
     (&["export", "-i", "x", "-o", "y", "--to", "orc"], "orc is not possible: use parquet, csv or"),
@@ -135,16 +154,48 @@ const BAD: &[(&[&str], &str)] = &[
         &["export", "-i", "x", "-o", "y", "--to", "parquet", "--partition", "hour,hour"],
         "--partition names the same twice: use host, hour or host,hour",
     ),
+    (
+        &["record", "-o", "-", "--rotate", "1h"],
+        "--rotate needs files, and --output - is standard output: name a file",
+    ),
+    (&["record", "-o", "x", "--rotate", "100"], "100 has no unit: write it like 30s, 5m or 2h"),
+    (
+        &["record", "-o", "x", "--rotate", "1XB"],
+        "1XB is no size: write it like 500kB, 100MB or 2GB",
+    ),
+    (&["record", "-o", "x", "--rotate", "0MB"], "0MB has no room for anything: write it like"),
+    (&["record", "-o", "x", "--rotate", "0s"], "0s is no time to record: write it like 30s"),
+    (
+        &["record", "-o", "x", "--rotate", "1h,2h"],
+        "1h,2h has two of a kind: write it like 100MB,1h",
+    ),
+    (
+        &["record", "-o", "x", "--rotate", "1h", "--keep", "0"],
+        "0 is no count: use a number from 1 on",
+    ),
+    (&["record", "-o", "x", "--keep", "3"], "--rotate"),
+    (&["report"], "nothing to report on: name a recording, like --input incident.arrows, or trace"),
+    (&["report", "--json"], "nothing to report on: name a recording"),
+    (&["report", "-i", "x", "--format", "csv"], "--format: csv is not possible: use table or json"),
+    (&["report", "-i", "x", "-s"], "no option -s: see --help"),
+    (
+        &["report", "-i", "x", "--json", "--format", "json"],
+        "--json and --format exclude each other",
+    ),
+    (&["report", "-i", "x", "--json", "--html", "-"], "--json and --html - both write to stdout"),
+    (&["report", "-i", "x", "--force"], "--html is missing, which another option needs: add it"),
+    (&["report", "-i", "x", "--duration", "5s"], "--input and --duration exclude each other"),
+    (&["report", "-i", "x", "--limit", "LISTEN=5s"], "LISTEN can have no limit: use SYN_SENT,"),
     (&["watch", "-i", "x", "--duration", "5s"], "--input and --duration exclude each other"),
     (&["stuck", "--once", "-i", "x"], "--once and --input exclude each other: give only one"),
     (&["wach"], "no command wach: did you mean watch?"),
     (
         &["frobnicate"],
-        "no command frobnicate: use watch, lifetimes, list, stuck, check, record, export, explain or doctor",
+        "no command frobnicate: use watch, lifetimes, list, stuck, check, record, replay, report, export, explain or doctor",
     ),
     (
         &["-q"],
-        "no command given: use watch, lifetimes, list, stuck, check, record, export, explain or doctor",
+        "no command given: use watch, lifetimes, list, stuck, check, record, replay, report, export, explain or doctor",
     ),
     (&["explain", "FIN_WAIT3"], "FIN_WAIT3 is no state or topic: did you mean FIN_WAIT1?"),
     (&["explain", "keepalives"], "keepalives is no state or topic: did you mean keepalive?"),
@@ -255,4 +306,31 @@ fn the_name_of_a_recording_cannot_move_the_cursor() {
     assert_eq!(output.status.code(), Some(3));
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(stderr.contains(r"/nowhere/\x1b[2J") && !stderr.contains('\u{1b}'), "{stderr}");
+}
+
+#[test]
+fn a_page_that_exists_is_not_overwritten_unasked_and_none_is_left_of_a_report_that_fails() {
+    let folder = std::env::temp_dir().join(format!("tcptrace-page-{}", std::process::id()));
+    std::fs::create_dir(&folder).expect("a new folder");
+    let (page, recording) = (folder.join("page.html"), folder.join("nothing.arrows"));
+    std::fs::write(&recording, "no recording").expect("room for a file");
+    let report = || {
+        let mut command = tcptrace(&["report"]);
+        command.arg("-i").arg(&recording).arg("--html").arg(&page);
+        command
+    };
+    let failed = report().output().expect("it runs");
+    assert_eq!(failed.status.code(), Some(3), "{failed:?}");
+    assert!(!page.exists(), "a page of nothing");
+    std::fs::write(&page, "kept").expect("room for a file");
+    for (output, answer) in [
+        (report().output().expect("it runs"), "exists: name another file, or overwrite it"),
+        (report().arg("--force").output().expect("it runs"), "nothing.arrows"),
+    ] {
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(3), "{stderr}");
+        assert!(stderr.contains(answer) && stderr.matches('\n').count() == 1, "{stderr}");
+        assert_eq!(std::fs::read_to_string(&page).expect("a file"), "kept");
+    }
+    std::fs::remove_dir_all(&folder).expect("our folder");
 }

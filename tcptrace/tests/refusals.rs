@@ -21,6 +21,7 @@ fn without_privileges_every_tracing_command_says_what_is_missing() {
         &["stuck", "--once"],
         &["check", "--", "echo", "started"],
         &["explain", "--duration", "1s"],
+        &["report", "--duration", "1s"],
     ] {
         let line = refused(program.as_nobody().args(args));
         assert_eq!(

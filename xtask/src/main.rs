@@ -11,6 +11,7 @@ use anyhow::{Result, bail};
 
 mod check;
 mod dist;
+mod fuzz;
 mod project;
 mod run;
 mod runner;
@@ -40,6 +41,11 @@ const TASKS: &[Task] = &[
         name: "test",
         about: "run all tests, those in the kernel too: test [-- FILTER]",
         run: test::run,
+    },
+    Task {
+        name: "fuzz",
+        about: "arbitrary bytes for the readers, a minute each: fuzz [--seconds N]",
+        run: fuzz::run,
     },
     Task { name: "check", about: "formatting, lints, documentation, house rules", run: check::run },
     Task { name: "tidy", about: "the house rules alone: quick, builds nothing", run: tidy::run },

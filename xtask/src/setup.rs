@@ -15,7 +15,7 @@ use crate::project;
 /// (LLVM 22) through the compiler's own LLVM library, so that no LLVM need be installed.
 const BPF_LINKER: &str = "0.10.3";
 
-/// Variables that would bend how bpf-linker is built or where it ends up.
+/// Variables that would bend how a tool is built or where it ends up.
 const BUILD_SETTINGS: &[&str] = &[
     "CARGO_BUILD_RUSTFLAGS",
     "CARGO_BUILD_TARGET",
@@ -82,11 +82,16 @@ fn bpf_linker() -> Result<()> {
     eprintln!("setup: building bpf-linker {BPF_LINKER}, once; it takes some minutes");
     let mut install = project::cargo(["install", "bpf-linker", "--locked", "--force"])?;
     install.args(["--version", BPF_LINKER, "--root"]).arg(&tools);
+    without_settings(&mut install);
+    project::execute(&mut install)
+        .context("cannot install bpf-linker; it needs the network and a C compiler (`cc`)")
+}
+
+/// Leaves out of a command what would bend how tools are built.
+pub(crate) fn without_settings(install: &mut Command) {
     for setting in BUILD_SETTINGS {
         install.env_remove(setting);
     }
-    project::execute(&mut install)
-        .context("cannot install bpf-linker; it needs the network and a C compiler (`cc`)")
 }
 
 fn is_wanted_version(answer: &str) -> bool {

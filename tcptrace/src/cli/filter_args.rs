@@ -1,5 +1,7 @@
 //! Options that say which connections to show.
 
+use std::collections::BTreeMap;
+
 use clap::Args;
 use ipnet::IpNet;
 use tcptrace_common::tcp_state::TcpState;
@@ -66,6 +68,31 @@ impl FilterArgs {
             netns,
         }
     }
+}
+
+/// The options that ask for this filter, by their long names, with their values.
+#[must_use]
+pub fn options(filter: &Filter) -> BTreeMap<String, String> {
+    fn listed<T: ToString>(entries: &[T]) -> Option<String> {
+        let entries: Vec<String> = entries.iter().map(T::to_string).collect();
+        (!entries.is_empty()).then(|| entries.join(","))
+    }
+    let comm = filter.comm.map(|comm| String::from_utf8_lossy(comm.as_bytes()).into_owned());
+    let family = |wanted| (filter.family == Some(wanted)).then(|| "true".to_owned());
+    [
+        ("ipv4", family(Family::V4)),
+        ("ipv6", family(Family::V6)),
+        ("localport", listed(&filter.local_ports)),
+        ("remoteport", listed(&filter.remote_ports)),
+        ("pid", listed(&filter.pids)),
+        ("comm", comm),
+        ("addr", filter.network.map(|network| network.to_string())),
+        ("state", listed(&filter.states)),
+        ("netns", filter.netns.map(|inode| inode.to_string())),
+    ]
+    .into_iter()
+    .filter_map(|(name, value)| Some((name.to_owned(), value?)))
+    .collect()
 }
 
 fn entries<T: Clone>(list: Option<&List<T>>) -> Vec<T> {

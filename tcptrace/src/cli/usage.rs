@@ -21,7 +21,7 @@ const WRONG_USAGE: u8 = 2;
 const COMMAND: &str = "<COMMAND>";
 /// The option that says where to write to, as clap names it.
 const OUTPUT: &str = "--output";
-/// The option that says which recording to export.
+/// The option that says which recording to read.
 const INPUT: &str = "--input";
 /// The option that says as what.
 const TO: &str = "--to";
@@ -130,7 +130,7 @@ fn mistake(error: &clap::Error) -> String {
             "no file to write to: name one, like --output incident.arrows".to_owned()
         }
         ErrorKind::MissingRequiredArgument if option == INPUT => {
-            "no recording to export: name one, like --input incident.arrows".to_owned()
+            "no recording to read: name one, like --input incident.arrows".to_owned()
         }
         ErrorKind::MissingRequiredArgument if option == TO => {
             "no format to export to: name one, like --to parquet".to_owned()
@@ -288,11 +288,11 @@ mod tests {
             (&["wach"], "no command wach: did you mean watch?"),
             (
                 &["frobnicate"],
-                "no command frobnicate: use watch, lifetimes, list, stuck, check, record, export, explain or doctor",
+                "no command frobnicate: use watch, lifetimes, list, stuck, check, record, replay, report, export, explain or doctor",
             ),
             (
                 &["-v"],
-                "no command given: use watch, lifetimes, list, stuck, check, record, export, explain or doctor",
+                "no command given: use watch, lifetimes, list, stuck, check, record, replay, report, export, explain or doctor",
             ),
             (
                 &["explain", "-L", "80"],

@@ -15,6 +15,8 @@ use crate::{
         },
         state_name::parse_state,
     },
+    recording::Rotate,
+    replay::Speed,
 };
 
 /// What was given as a comma-separated list, never empty.
@@ -143,6 +145,43 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     time(text, "leaves no time to trace")
 }
 
+/// When a file is full: a size like `100MB`, a time like `1h`, or both with a comma between.
+pub fn rotate(text: &str) -> Result<Rotate, String> {
+    let example = "100MB,1h";
+    let mut rotate = Rotate::default();
+    for entry in list(text, example, |entry| Ok(entry.to_owned()))?.0 {
+        let twice = if entry.ends_with(['B', 'b']) {
+            rotate.bytes.replace(size(&entry)?).is_some()
+        } else {
+            rotate.time.replace(time(&entry, "is no time to record")?).is_some()
+        };
+        if twice {
+            return Err(format!("{text} has two of a kind: write it like {example}"));
+        }
+    }
+    Ok(rotate)
+}
+
+/// Bytes, more than none. As everywhere here, a kB has 1024 of them.
+fn size(text: &str) -> Result<u64, String> {
+    let hint = "write it like 500kB, 100MB or 2GB";
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let scale = match text[digits.len()..].to_ascii_lowercase().as_str() {
+        "b" => Some(0),
+        "kb" | "kib" => Some(10),
+        "mb" | "mib" => Some(20),
+        "gb" | "gib" => Some(30),
+        "tb" | "tib" => Some(40),
+        _ => None,
+    };
+    let bytes = scale.and_then(|scale| digits.parse::<u64>().ok()?.checked_mul(1 << scale));
+    match bytes {
+        Some(0) => Err(format!("{text} has no room for anything: {hint}")),
+        Some(bytes) => Ok(bytes),
+        None => Err(format!("{text} is no size: {hint}")),
+    }
+}
+
 /// A time to wait, perhaps none.
 pub fn settle(text: &str) -> Result<Duration, String> {
     match humantime::parse_duration(text) {
@@ -180,11 +219,28 @@ fn list<T>(
     text.split(',').map(entry).collect::<Result<_, _>>().map(List)
 }
 
+/// How fast to play back: a number above 0, or `max`.
+pub fn speed(text: &str) -> Result<Speed, String> {
+    const SLOWEST: f64 = 0.001;
+    const FASTEST: f64 = 1e6;
+    if text.eq_ignore_ascii_case("max") {
+        return Ok(Speed::Max);
+    }
+    match text.parse() {
+        Ok(times) if (SLOWEST..=FASTEST).contains(&times) => Ok(Speed::Times(times)),
+        _ => Err(format!(
+            "{text} is no speed: use a number from {SLOWEST} to {FASTEST}, like 10, or max"
+        )),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
-    use super::{List, NetnsSelector, duration, limits, netns, network, pids, ports, settle};
+    use super::{
+        List, NetnsSelector, Speed, duration, limits, netns, network, pids, ports, settle, speed,
+    };
 
     #[test]
     fn lists_take_numbers_in_range() {
@@ -230,6 +286,16 @@ mod tests {
         assert_eq!(netns("/run/netns/blue"), Ok(NetnsSelector::Path("/run/netns/blue".into())));
         for text in ["", "0", "blue", "-1", "4294967296"] {
             assert!(netns(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn speeds_are_above_zero_and_have_an_end() {
+        assert_eq!(speed("10"), Ok(Speed::Times(10.0)));
+        assert_eq!(speed("0.5"), Ok(Speed::Times(0.5)));
+        assert_eq!(speed("MAX"), Ok(Speed::Max));
+        for text in ["", "0", "-1", "nan", "inf", "1e-9", "1e7", "fast", "10x"] {
+            assert!(speed(text).is_err(), "{text}");
         }
     }
 

@@ -64,12 +64,7 @@ struct Counting<'a> {
 impl Sink for Counting<'_> {
     /// Nothing is on stdout until the end, so this says on stderr that the trace has begun.
     fn header(&self, _out: &mut BytesMut) {
-        let Some(duration) = self.duration else {
-            return;
-        };
-        let someone_waits = io::stderr().is_terminal();
-        let level = if someone_waits { log::Level::Warn } else { log::Level::Info };
-        log::log!(level, "tracing for {}", humantime::format_duration(duration));
+        tracing::tell_begun(self.duration);
     }
 
     fn change(&mut self, change: &Change, _clock: &ClockSample, _out: &mut BytesMut) {

@@ -8,12 +8,13 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 use bytes::BytesMut;
+use tokio::runtime::Runtime;
 
 use super::tracing::{self, WithLosses};
 use crate::{
     cli::export_args::{ExportArgs, ExportFormat},
     export::{Destination, ParquetFile, Partitions, Table},
-    live::{Interruption, Sink},
+    live::{Sink, Stop, StopSignals},
     model::{change::Change, summary::Summary},
     output::{
         connections::Connections,
@@ -43,12 +44,15 @@ pub fn run(args: &ExportArgs) -> Result<ExitCode> {
     let (input, options, clock) = tracing::open(&args.input)?;
     let pipeline = Pipeline::tracked(options, filter, clock);
     let table = args.table.into();
+    let runtime = tracing::event_loop()?;
+    // Before there is a file that a signal must not leave behind.
+    let signals = runtime.block_on(async { StopSignals::new(None) })?;
     let mut reading = Reading {
         input,
         pipeline,
-        interruption: Interruption::watch()?,
+        runtime,
+        signals,
         begun: Instant::now(),
-        told: Instant::now(),
         shows_progress: io::stderr().is_terminal() && log::log_enabled!(log::Level::Warn),
     };
     let times = tracing::times(clock);
@@ -62,7 +66,6 @@ pub fn run(args: &ExportArgs) -> Result<ExitCode> {
     };
     reading.clear_progress();
     let files = files?;
-    replay::note_tails(&reading.input);
     if log::log_enabled!(log::Level::Warn) {
         let summary = reading.pipeline.summary();
         let text = exported_text(&summary, rows(table, &summary), table.name(), files);
@@ -194,32 +197,27 @@ fn rows(table: Table, summary: &Summary) -> u64 {
 struct Reading {
     input: Input,
     pipeline: Pipeline,
-    interruption: Interruption,
+    runtime: Runtime,
+    signals: StopSignals,
     begun: Instant,
-    told: Instant,
     shows_progress: bool,
 }
 
 impl Reading {
     /// Hands each change to `tell`; false if it was interrupted before the end.
     fn run(&mut self, tell: &mut dyn FnMut(&Change, &ClockSample) -> Result<()>) -> Result<bool> {
-        let mut tell = |change: &Change, clock: &ClockSample| tell(change, clock).map(|()| true);
-        while replay::step(&mut self.input, &mut self.pipeline, &mut tell)? {
-            if self.interruption.came() {
-                return Ok(false);
+        let Self { input, pipeline, runtime, signals, begun, shows_progress } = self;
+        let mut told = *begun;
+        let mut report = |input: &Input, pipeline: &Pipeline| {
+            if *shows_progress && told.elapsed() >= PROGRESS_INTERVAL {
+                told = Instant::now();
+                let transitions = pipeline.summary().transitions();
+                let text = export_progress(begun.elapsed(), transitions, input.share());
+                _ = io::stderr().write_all(text.as_bytes());
             }
-            self.tell_progress();
-        }
-        Ok(true)
-    }
-
-    fn tell_progress(&mut self) {
-        if self.shows_progress && self.told.elapsed() >= PROGRESS_INTERVAL {
-            self.told = Instant::now();
-            let transitions = self.pipeline.summary().transitions();
-            let text = export_progress(self.begun.elapsed(), transitions, self.input.share());
-            _ = io::stderr().write_all(text.as_bytes());
-        }
+        };
+        let reading = replay::each_change(input, pipeline, tell, &mut report, signals);
+        Ok(runtime.block_on(reading)? == Stop::Expired)
     }
 
     fn clear_progress(&self) {

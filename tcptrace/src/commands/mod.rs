@@ -7,6 +7,8 @@ pub mod export;
 pub mod lifetimes;
 pub mod list;
 pub mod record;
+pub mod replay;
+pub mod report;
 pub mod stuck;
 pub mod tracing;
 pub mod watch;
@@ -29,6 +31,8 @@ pub fn run(cli: &Cli) -> Result<ExitCode> {
         Command::List(args) => list::run(args),
         Command::Check(args) => check::run(args, log_programs),
         Command::Record(args) => record::run(args, log_programs),
+        Command::Replay(args) => replay::run(args),
+        Command::Report(args) => report::run(args, log_programs),
         Command::Export(args) => export::run(args),
         Command::Stuck(args) => stuck::run(args, log_programs),
         Command::Explain(args) => explain::run(args, log_programs),

@@ -1,20 +1,21 @@
 //! `record`: events to a file.
 
 use std::{
-    fs::{File, OpenOptions},
+    collections::BTreeMap,
+    fs::OpenOptions,
     io::{self, IsTerminal as _, Write as _},
     process::ExitCode,
     time::Instant,
 };
 
-use anyhow::{Context as _, Result, anyhow, bail};
+use anyhow::{Context as _, Result, bail};
 use bytes::BytesMut;
 
 use super::tracing::{self, Trace, WithLosses};
 use crate::{
-    cli::record_args::RecordArgs,
-    kernel::{clock, machine},
-    live::{self, Sink},
+    cli::{filter_args, record_args::RecordArgs},
+    kernel::{clock, machine, sysctls},
+    live::{self, Hangups, Sink, Tee},
     model::{change::Change, findings::detector},
     output::{
         progress::{self, progress},
@@ -23,7 +24,7 @@ use crate::{
         transitions::Transitions,
     },
     pipeline::Pipeline,
-    recording::{Metadata, Recorder},
+    recording::{Begin, Metadata, Output, Recorder, Rotation},
     time::ClockSample,
 };
 
@@ -49,17 +50,19 @@ pub fn run(args: &RecordArgs, log_programs: bool) -> Result<ExitCode> {
     };
     tracing::event_loop()?.block_on(async {
         // Before the kernel is asked for anything: a file that exists is no reason to load programs.
-        let file = Output::open(args)?;
-        let mut source = tracing::start(&trace)?;
+        let place = Place::open(args)?;
+        let hangups = Hangups::new(place.rotation.is_some())?;
         let clock = clock::sample();
+        let mut source = tracing::start(&trace)?;
         let options = tracing::options(&source);
-        let mut recorder = file.recorder(args, &metadata(clock, &options))?;
-        let mut pipeline = Pipeline::recorded(options, trace.filter.clone(), stuck, clock);
+        let metadata = metadata(clock, &options, filter_args::options(&trace.filter));
+        let mut recorder = place.recorder(args, metadata)?;
+        let mut pipeline =
+            Pipeline::recorded(options, trace.filter.clone(), stuck, clock, args.print);
         let lines = Transitions::new(style, tracing::times(clock));
         let mut sink = WithLosses { sink: Printed(args.print.then_some(lines)), json: false };
-        let ran =
-            live::run(&mut source, &mut pipeline, &mut sink, Some(&mut recorder), trace.duration)
-                .await;
+        let tee = Tee { recorder: &mut recorder, hangups };
+        let ran = live::run(&mut source, &mut pipeline, &mut sink, Some(tee), trace.duration).await;
         let written = recorder.finish(clock::now());
         let (outcome, written) = match (ran, written) {
             (Ok(outcome), Ok(written)) => (outcome, written),
@@ -71,7 +74,7 @@ pub fn run(args: &RecordArgs, log_programs: bool) -> Result<ExitCode> {
         };
         let mut summary = outcome.summary;
         summary.lost.recorder_behind += written.lost;
-        let text = recorded_text(&summary, written.events, written.bytes);
+        let text = recorded_text(&summary, &written);
         if log::log_enabled!(log::Level::Warn) {
             if shows_progress(args) {
                 _ = io::stderr().write_all(progress::CLEAR.as_bytes());
@@ -83,7 +86,11 @@ pub fn run(args: &RecordArgs, log_programs: bool) -> Result<ExitCode> {
     })
 }
 
-fn metadata(clock: ClockSample, options: &crate::model::tracker::Options) -> Metadata {
+fn metadata(
+    clock: ClockSample,
+    options: &crate::model::tracker::Options,
+    filters: BTreeMap<String, String>,
+) -> Metadata {
     let machine = machine::this();
     let words: Vec<String> =
         std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
@@ -96,56 +103,76 @@ fn metadata(clock: ClockSample, options: &crate::model::tracker::Options) -> Met
         command_line: words.join(" "),
         reset_hook: options.reset_hook,
         destroy_hook: options.destroy_hook,
+        run: clock.boot,
+        part: 1,
+        filters,
+        sysctls: sysctls::own(),
     }
 }
 
-/// Where a recording goes.
-enum Output {
-    File(File),
-    Stdout,
+/// Where a recording goes, and whether that can be followed by another file.
+struct Place {
+    first: Output,
+    rotation: Option<Rotation>,
 }
 
-impl Output {
+impl Place {
     fn open(args: &RecordArgs) -> Result<Self> {
         if args.output.as_os_str() == "-" {
-            return Ok(Self::Stdout);
+            return Ok(Self {
+                first: Output::new("standard output", io::stdout()),
+                rotation: None,
+            });
         }
         let path = args.output.display();
         if args.output.is_dir() {
             bail!("{path} is a folder: name a file");
         }
+        let keep = args.keep.map(|keep| usize::try_from(keep).unwrap_or(usize::MAX));
+        let mut rotation = Rotation::new(&args.output, keep, args.sync);
+        let is_pipe = is_pipe(&args.output);
+        if args.rotate.is_some() {
+            if is_pipe {
+                bail!("--rotate needs files, and {path} is none: name a file");
+            }
+            let first = rotation.begin(clock::sample().wall_ns)?;
+            return Ok(Self { first, rotation: Some(rotation) });
+        }
         let mut open = OpenOptions::new();
         open.write(true);
         if args.force {
             open.create(true).truncate(true);
-        } else if !is_pipe(&args.output) {
+        } else if !is_pipe {
             open.create_new(true);
         }
-        match open.open(&args.output) {
-            Ok(file) => Ok(Self::File(file)),
+        let file = match open.open(&args.output) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                Err(anyhow!("{path} exists: name another file, or overwrite it with --force"))
+                bail!("{path} exists: name another file, or overwrite it with --force")
             }
-            Err(error) => Err(error).with_context(|| format!("cannot write {path}")),
-        }
+            opened => opened.with_context(|| {
+                format!("cannot write {path}: record into a folder that is there and has room")
+            })?,
+        };
+        let first = Output::file(&args.output, file, args.sync)
+            .with_context(|| format!("cannot write {path}"))?;
+        Ok(Self { first, rotation: (!is_pipe).then(|| rotation.after_first()) })
     }
 
-    fn recorder(self, args: &RecordArgs, metadata: &Metadata) -> Result<Recorder> {
-        let begun = Instant::now();
+    /// Begins to record.
+    fn recorder(self, args: &RecordArgs, metadata: Metadata) -> Result<Recorder> {
+        let started = Instant::now();
         let shows_progress = shows_progress(args);
         let report = move |now| {
             if shows_progress {
-                _ = io::stderr().write_all(progress(begun.elapsed(), now).as_bytes());
+                _ = io::stderr().write_all(progress(started.elapsed(), now).as_bytes());
             }
         };
-        let compression = args.compress.into();
-        match self {
-            Self::File(file) if args.sync => {
-                Recorder::new(metadata, compression, file, File::sync_data, report)
-            }
-            Self::File(file) => Recorder::new(metadata, compression, file, |_| Ok(()), report),
-            Self::Stdout => Recorder::new(metadata, compression, io::stdout(), |_| Ok(()), report),
-        }
+        let begin: Begin = match self.rotation {
+            Some(mut rotation) => Box::new(move |wall_ns| rotation.begin(wall_ns)),
+            None => Box::new(|_| bail!("a pipe is followed by no other file")),
+        };
+        let rotate = args.rotate.unwrap_or_default();
+        Recorder::new(metadata, args.compress.into(), self.first, begin, rotate, report)
     }
 }
 

@@ -40,7 +40,7 @@ pub fn run(args: &StuckArgs, log_programs: bool) -> Result<ExitCode> {
         &trace,
         args.once,
         |tracker, clock| Pipeline::stuck(tracker, options, clock),
-        |times| Findings::new(style, times, args.each),
+        |times, _| Findings::new(style, times, args.each),
     )?;
     let text = stuck_text(&outcome.summary, outcome.incomplete);
     tracing::tell_summary(&style, &outcome.summary, &text)?;

@@ -1,7 +1,7 @@
 //! What the tracing commands share: from arguments to a running trace and its summary.
 
 use std::{
-    io::Write as _,
+    io::{IsTerminal as _, Write as _},
     path::{Path, PathBuf},
     process::ExitCode,
     time::Duration,
@@ -15,7 +15,11 @@ use tokio::runtime::{self, Runtime};
 use crate::{
     cli::{filter_args::FilterArgs, input_args::InputArgs, values::NetnsSelector},
     event::Lost,
-    kernel::{KernelSource, Mode, SourceOptions, clock, namespaces},
+    kernel::{
+        KernelSource, Mode, SourceOptions, clock,
+        machine::{self, Machine},
+        namespaces,
+    },
     live::{self, Outcome, Sink},
     model::{
         change::Change,
@@ -30,7 +34,7 @@ use crate::{
     },
     pipeline::Pipeline,
     recording::{Input, Metadata},
-    replay,
+    replay::{self, Speed},
     time::ClockSample,
 };
 
@@ -112,19 +116,37 @@ pub fn times(clock: ClockSample) -> Times {
 /// # Errors
 /// If this machine does not allow tracing, or stdout fails.
 pub fn run<S: Sink>(trace: &Trace, make_sink: impl FnOnce(Times) -> S) -> Result<ExitCode> {
-    let pipeline = |options, clock| {
-        if trace.raw {
-            Pipeline::raw(trace.filter.clone(), clock)
-        } else {
-            Pipeline::tracked(options, trace.filter.clone(), clock)
-        }
-    };
-    let outcome = view(trace, false, pipeline, make_sink)?;
+    let pipeline = |options, clock| transitions(trace, options, clock);
+    let outcome = view(trace, false, pipeline, |times, _| make_sink(times))?;
     tell_summary(&trace.style, &outcome.summary, &summary_text(&outcome.summary))?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// Runs what a view asks for, live, or for `once` a single look, or from recordings.
+/// Plays recorded transitions back.
+///
+/// # Errors
+/// If nothing can be read, or stdout fails.
+pub fn replay<S: Sink>(
+    trace: &Trace,
+    speed: Speed,
+    make_sink: impl FnOnce(Times) -> S,
+) -> Result<ExitCode> {
+    let pipeline = |options, clock| transitions(trace, options, clock);
+    let outcome = recorded(trace, speed, pipeline, |times, _| make_sink(times))?;
+    tell_summary(&trace.style, &outcome.summary, &summary_text(&outcome.summary))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn transitions(trace: &Trace, options: Options, clock: ClockSample) -> Pipeline {
+    if trace.raw {
+        Pipeline::raw(trace.filter.clone(), clock)
+    } else {
+        Pipeline::tracked(options, trace.filter.clone(), clock)
+    }
+}
+
+/// Runs what a view asks for, live, or for `once` a single look, or from recordings. The sink is told
+/// which machine the trace is of.
 ///
 /// # Errors
 /// If this machine does not allow tracing, nothing can be read, or stdout fails.
@@ -132,26 +154,38 @@ pub fn view<S: Sink>(
     trace: &Trace,
     once: bool,
     make_pipeline: impl FnOnce(Options, ClockSample) -> Pipeline,
-    make_sink: impl FnOnce(Times) -> S,
+    make_sink: impl FnOnce(Times, Machine) -> S,
 ) -> Result<Outcome> {
-    let json = trace.style.format == Format::Json;
     if !trace.input.is_empty() {
-        let (mut input, options, clock) = open(&trace.input)?;
-        let mut pipeline = make_pipeline(options, clock);
-        let mut sink = WithLosses { sink: make_sink(times(clock)), json };
-        return replay::run(&mut input, &mut pipeline, &mut sink);
+        return recorded(trace, Speed::Max, make_pipeline, make_sink);
     }
+    let json = trace.style.format == Format::Json;
     event_loop()?.block_on(async {
-        let mut source = start(trace)?;
+        // Before the first event there may be, which comes while the rest is being loaded.
         let clock = clock::sample();
+        let mut source = start(trace)?;
         let mut pipeline = make_pipeline(options(&source), clock);
-        let mut sink = WithLosses { sink: make_sink(times(clock)), json };
+        let mut sink = WithLosses { sink: make_sink(times(clock), machine::this()), json };
         if once {
             live::look(&mut source, &mut pipeline, &mut sink)
         } else {
             live::run(&mut source, &mut pipeline, &mut sink, None, trace.duration).await
         }
     })
+}
+
+fn recorded<S: Sink>(
+    trace: &Trace,
+    speed: Speed,
+    make_pipeline: impl FnOnce(Options, ClockSample) -> Pipeline,
+    make_sink: impl FnOnce(Times, Machine) -> S,
+) -> Result<Outcome> {
+    let json = trace.style.format == Format::Json;
+    let (mut input, options, clock) = open(&trace.input)?;
+    let mut pipeline = make_pipeline(options, clock);
+    let machine = machine_of(input.metadata());
+    let mut sink = WithLosses { sink: make_sink(times(clock), machine), json };
+    event_loop()?.block_on(replay::run(&mut input, &mut pipeline, &mut sink, speed))
 }
 
 /// The exit status of a command that looks for something. What was found is true, even if there may be
@@ -175,6 +209,22 @@ pub fn open(paths: &[PathBuf]) -> Result<(Input, Options, ClockSample)> {
     let input = Input::open(paths)?;
     let Metadata { reset_hook, destroy_hook, clock, .. } = *input.metadata();
     Ok((input, Options { reset_hook, destroy_hook, ..Options::default() }, clock))
+}
+
+/// The machine that a recording is of.
+fn machine_of(metadata: &Metadata) -> Machine {
+    let Metadata { host, kernel, boot_id, .. } = metadata.clone();
+    Machine { host, kernel, boot_id }
+}
+
+/// Says that a trace has begun of which nothing is on stdout until its end.
+pub fn tell_begun(duration: Option<Duration>) {
+    let Some(duration) = duration else {
+        return;
+    };
+    let someone_waits = std::io::stderr().is_terminal();
+    let level = if someone_waits { log::Level::Warn } else { log::Level::Info };
+    log::log!(level, "tracing for {}", humantime::format_duration(duration));
 }
 
 /// What signals, timers and the ring buffer are waited for with.

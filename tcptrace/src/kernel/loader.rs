@@ -10,7 +10,7 @@ use aya::{
 };
 use tcptrace_common::{
     layout::{Layout, Settings},
-    record::KINDS,
+    record::CpuCounters,
     symbols,
 };
 
@@ -117,6 +117,7 @@ fn load_btf(options: &SourceOptions, btf: &KernelBtf) -> Result<Programs> {
         settings.usec_mask = layout::bit_mask(&btf.ours, "tcp_sock", "tcp_usec_ts");
         let mut ebpf = load_object(options, Some(&btf.ayas), &btf.layout, &settings)?;
         attach_btf(&mut ebpf, symbols::SET_STATE_BTF, SET_STATE, &btf.ayas)?;
+        attach_btf(&mut ebpf, symbols::SET_STATE_NESTED, SET_STATE, &btf.ayas)?;
         Ok(ebpf)
     };
     let mut ebpf = attempt(true).or_else(|error| {
@@ -249,13 +250,33 @@ pub(super) fn ring(ebpf: &mut Ebpf) -> Result<RingBuf<MapData>> {
     Ok(RingBuf::try_from(map)?)
 }
 
-/// Records dropped because the ring buffer was full, since the start.
-pub(super) fn lost(ebpf: &Ebpf) -> Result<u64> {
-    let map = ebpf.map(symbols::LOST).context("the kernel object has no map LOST")?;
-    let counts = PerCpuArray::<_, u64>::try_from(map)?;
-    let mut total = 0;
-    for kind in 0..KINDS {
-        total += counts.get(&kind, 0)?.iter().sum::<u64>();
+/// Reads what the programs counted since the start.
+///
+/// # Errors
+/// If the map cannot be read.
+pub(super) fn counters(ebpf: &Ebpf) -> Result<Counted> {
+    let map = ebpf.map(symbols::COUNTERS).context("the kernel object has no map COUNTERS")?;
+    let mut counted = Counted::default();
+    for Counters(cpu) in PerCpuArray::<_, Counters>::try_from(map)?.get(&0, 0)?.iter() {
+        counted.lost += cpu.lost.iter().sum::<u64>();
+        counted.nested += cpu.nested;
     }
-    Ok(total)
+    Ok(counted)
 }
+
+/// What the programs counted, of all CPUs together.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Counted {
+    /// Records that found the ring buffer full.
+    pub(super) lost: u64,
+    /// Transitions that the second program told because the first was running.
+    pub(super) nested: u64,
+}
+
+/// What the map holds, as aya may read it.
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+struct Counters(CpuCounters);
+
+// SAFETY: all of it is plain integers, for which any bytes are a value.
+unsafe impl aya::Pod for Counters {}

@@ -211,14 +211,19 @@ impl KernelSource {
     }
 
     fn losses(&mut self, at: Timestamp, undecodable: u64) -> Vec<Event> {
-        let ring = loader::lost(&self.programs.ebpf).unwrap_or(self.lost_ring);
-        let recursion = self.recursion_misses().unwrap_or(self.lost_recursion);
+        // The misses first: one that is made good in between must not count as lost.
+        let missed = self.recursion_misses();
+        let counters = loader::counters(&self.programs.ebpf).ok();
+        let ring = counters.map_or(self.lost_ring, |counters| counters.lost);
+        let nested = counters.map_or(0, |counters| counters.nested);
+        let recursion = missed.map_or(0, |missed| missed.saturating_sub(nested));
         let counts = [
             (ring.saturating_sub(self.lost_ring), LostWhy::RingFull),
             (recursion.saturating_sub(self.lost_recursion), LostWhy::Recursion),
             (undecodable, LostWhy::Undecodable),
         ];
-        (self.lost_ring, self.lost_recursion) = (ring, recursion);
+        self.lost_ring = ring;
+        self.lost_recursion = self.lost_recursion.max(recursion);
         counts
             .into_iter()
             .filter(|&(count, _)| count > 0)

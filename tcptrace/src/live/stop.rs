@@ -1,24 +1,12 @@
 //! What ends a run.
 
-use std::{
-    process,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    thread,
-    time::Duration,
-};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use tokio::{
-    runtime,
     signal::unix::{Signal, SignalKind, signal},
     time::sleep_until,
 };
-
-/// Exit status of work that was not even let end in order.
-const ABORTED: i32 = 3;
 
 /// Why the loop ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,14 +20,19 @@ pub enum Stop {
 }
 
 /// What ends a run: SIGINT, SIGTERM or the end of its time.
-pub(super) struct StopSignals {
+#[derive(Debug)]
+pub struct StopSignals {
     interrupt: Signal,
     terminate: Signal,
     deadline: Option<tokio::time::Instant>,
 }
 
 impl StopSignals {
-    pub(super) fn new(duration: Option<Duration>) -> Result<Self> {
+    /// Begins to watch for signals, which from now on do not end the process by themselves.
+    ///
+    /// # Errors
+    /// If they cannot be watched.
+    pub fn new(duration: Option<Duration>) -> Result<Self> {
         let watch = |kind| signal(kind).context("cannot watch for signals");
         Ok(Self {
             interrupt: watch(SignalKind::interrupt())?,
@@ -49,7 +42,7 @@ impl StopSignals {
     }
 
     /// Waits for the first of them.
-    pub(super) async fn wait(&mut self) -> Stop {
+    pub async fn wait(&mut self) -> Stop {
         let deadline = self.deadline;
         let expired = async move {
             match deadline {
@@ -62,41 +55,5 @@ impl StopSignals {
             _ = self.terminate.recv() => Stop::Signal,
             () = expired => Stop::Expired,
         }
-    }
-}
-
-/// SIGINT and SIGTERM for work that is busy rather than waiting: they no longer end the process, but
-/// can be asked for; the second one does.
-#[derive(Clone, Debug)]
-pub struct Interruption(Arc<AtomicBool>);
-
-impl Interruption {
-    /// From now on.
-    ///
-    /// # Errors
-    /// If the system has no descriptors or threads left.
-    pub fn watch() -> Result<Self> {
-        let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-        let mut signals = runtime.block_on(async { StopSignals::new(None) })?;
-        let came = Self(Arc::default());
-        let told = came.clone();
-        let wait = move || {
-            runtime.block_on(signals.wait());
-            told.0.store(true, Ordering::Relaxed);
-            // Whoever waits for what never comes is not asked again.
-            runtime.block_on(signals.wait());
-            process::exit(ABORTED);
-        };
-        thread::Builder::new()
-            .name("signals".to_owned())
-            .spawn(wait)
-            .context("cannot watch for signals")?;
-        Ok(came)
-    }
-
-    /// Whether one came.
-    #[must_use]
-    pub fn came(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
     }
 }

@@ -276,6 +276,21 @@ pub enum End {
 }
 
 impl End {
+    /// All of them, the unknown last.
+    pub const ALL: [Self; 11] = [
+        Self::TimeWait,
+        Self::LastAck,
+        Self::Because(Reason::Fin),
+        Self::Because(Reason::Refused),
+        Self::Because(Reason::ResetByPeer),
+        Self::Because(Reason::ResetByUs),
+        Self::Because(Reason::Timeout),
+        Self::Because(Reason::Destroyed),
+        Self::Because(Reason::Unreachable),
+        Self::Because(Reason::Local),
+        Self::Unknown,
+    ];
+
     /// The name in JSON, `None` if unknown.
     #[must_use]
     pub const fn name(self) -> Option<&'static str> {
@@ -289,7 +304,7 @@ impl End {
 }
 
 /// Which side opened a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Role {
     /// This end called `connect()`.
     Active,

@@ -2,7 +2,7 @@
 //! in FIN_WAIT2, after the full socket has gone. No tracepoint speaks of them.
 
 use std::{
-    collections::{BTreeSet, HashMap, HashSet},
+    collections::{BTreeSet, HashSet},
     time::Duration,
 };
 
@@ -10,7 +10,7 @@ use tcptrace_common::tcp_state::TcpState;
 
 use crate::{
     event::{Counters, Endpoint, Tuple},
-    model::{change::ConnectionId, connection::Connection},
+    model::{change::ConnectionId, connection::Connection, map::HashMap},
     time::Timestamp,
 };
 
@@ -28,7 +28,7 @@ const LOOK_AGAIN: Duration = Duration::from_secs(1);
 #[derive(Clone, Debug)]
 pub struct Minisock {
     /// The connection; its state is FIN_WAIT2 or TIME_WAIT.
-    pub connection: Connection,
+    pub connection: Box<Connection>,
     /// When it ends if nothing happens to it.
     pub deadline: Timestamp,
     /// The deadline is the kernel's own: the constant of TIME_WAIT, or what the event or a dump said.
@@ -107,7 +107,7 @@ impl Minisocks {
         self.deadlines.remove(&(minisock.deadline, id));
         change(minisock);
         self.deadlines.insert((minisock.deadline, id));
-        let Connection { identity, state, last_seen, .. } = minisock.connection;
+        let Connection { identity, state, last_seen, .. } = *minisock.connection;
         if let Some(namespace) = identity.netns.and_then(|netns| self.namespaces.get_mut(&netns)) {
             namespace.look = namespace.look.min(look_at(minisock, last_seen));
         }
@@ -185,7 +185,7 @@ impl Minisocks {
         let mut absent: Vec<_> = self
             .by_id
             .values()
-            .map(|minisock| &minisock.connection)
+            .map(|minisock| &*minisock.connection)
             .filter(|connection| {
                 connection.last_seen < started
                     && connection.identity.netns.is_some_and(|inode| netns.contains(&inode))
@@ -276,7 +276,7 @@ mod tests {
             cgroup: None,
         };
         Minisock {
-            connection: Connection::from_socket(&socket),
+            connection: Box::new(Connection::from_socket(&socket)),
             deadline: at + Duration::from_secs(60),
             timed: false,
             counters: None,

@@ -3,13 +3,12 @@
 //! A connection that matches at any time shows all its lines, also those from before it was known to
 //! match; until then they are held here, bounded.
 
-use std::collections::HashMap;
-
 use tcptrace_common::tcp_state::TcpState;
 
 use crate::model::{
     change::{Change, ConnectionId, End, Finished, Moved},
     filter::{Filter, Verdict},
+    map::HashMap,
 };
 
 /// Lines held for one connection; more than a connection passes through states, short of a socket
@@ -39,7 +38,7 @@ impl Selection {
     /// Selects by `filter`.
     #[must_use]
     pub fn new(filter: Filter) -> Self {
-        Self { filter, connections: HashMap::new(), undecided: 0, overflowed: 0 }
+        Self { filter, connections: HashMap::default(), undecided: 0, overflowed: 0 }
     }
 
     /// Lines that could not be held, because too many were undecided at a time.
@@ -48,9 +47,15 @@ impl Selection {
         self.overflowed
     }
 
+    /// Whether every connection is selected, so that all may be passed by.
+    #[must_use]
+    pub fn takes_all(&self) -> bool {
+        self.filter.is_empty()
+    }
+
     /// Passes on what belongs to a selected connection.
     pub fn pass(&mut self, change: Change, shown: &mut Vec<Change>) {
-        if self.filter.is_empty() {
+        if self.takes_all() {
             shown.push(change);
             return;
         }

@@ -4,7 +4,10 @@ use tcptrace_common::tcp_state::TcpState;
 
 use crate::{
     event::{Lost, LostWhy},
-    model::findings::{finding::Group, kind::Kind},
+    model::{
+        findings::{finding::Group, kind::Kind},
+        span::Span,
+    },
 };
 
 /// Plain counts over a trace.
@@ -24,6 +27,8 @@ pub struct Summary {
     pub kinds: [u64; Kind::ALL.len()],
     /// Findings that were over before the end.
     pub resolved: u64,
+    /// Events, and from when to when they tell.
+    pub span: Span,
 }
 
 /// Lost records by why they were lost.

@@ -2,8 +2,6 @@
 //!
 //! Events go in by time, facts come out. Every table is bounded, and what does not fit is counted.
 
-use std::collections::HashMap;
-
 use tcptrace_common::tcp_state::TcpState;
 
 use crate::{
@@ -12,6 +10,7 @@ use crate::{
         change::{Change, Dwell, Evidence, Identity, Moved, Owner},
         connection::{Connection, Since},
         filter::{Filter, Verdict},
+        map::HashMap,
         minisocks::Minisocks,
         summary::Summary,
     },
@@ -62,7 +61,7 @@ impl Default for Options {
 #[derive(Debug, Default)]
 pub struct Tracker {
     options: Options,
-    sockets: HashMap<u64, Connection>,
+    sockets: HashMap<u64, Box<Connection>>,
     unplaced: Unplaced,
     unplaced_holders: HashMap<u32, Process>,
     /// Only while a netlink dump is being read.
@@ -239,8 +238,12 @@ impl Tracker {
     }
 
     /// A new connection, perhaps on a socket that has carried one before.
-    fn begin(&mut self, transition: &Transition, changes: &mut Vec<Change>) -> (Connection, Dwell) {
-        let mut connection = Connection::from_transition(transition, true);
+    fn begin(
+        &mut self,
+        transition: &Transition,
+        changes: &mut Vec<Change>,
+    ) -> (Box<Connection>, Dwell) {
+        let mut connection = Box::new(Connection::from_transition(transition, true));
         // What its memory was before has nothing more to explain.
         let held = self.held.take(transition.skaddr);
         held.into_iter().for_each(|held| self.tell_end(held, changes));
@@ -263,7 +266,11 @@ impl Tracker {
 
     /// The connection that the event continues, and the time in the state it leaves. A duration is
     /// given only if nothing was missed in between.
-    fn go_on(&mut self, transition: &Transition, changes: &mut Vec<Change>) -> (Connection, Dwell) {
+    fn go_on(
+        &mut self,
+        transition: &Transition,
+        changes: &mut Vec<Change>,
+    ) -> (Box<Connection>, Dwell) {
         let mut known = self.sockets.remove(&transition.skaddr);
         if let Some(stranger) = known.take_if(|known| !known.can_go_on_with(transition)) {
             self.lose(&stranger, changes);
@@ -281,7 +288,7 @@ impl Tracker {
         // Before the first dump a socket that nobody knows is only older than the trace.
         let missed = known.is_some() || self.compared;
         let mut connection =
-            known.unwrap_or_else(|| Connection::from_transition(transition, false));
+            known.unwrap_or_else(|| Box::new(Connection::from_transition(transition, false)));
         if missed {
             self.count_uncertain(&connection.identity);
         }
@@ -305,7 +312,7 @@ impl Tracker {
         }
     }
 
-    fn keep(&mut self, skaddr: u64, connection: Connection, changes: &mut Vec<Change>) {
+    fn keep(&mut self, skaddr: u64, connection: Box<Connection>, changes: &mut Vec<Change>) {
         if self.len() >= self.options.max_connections {
             // Of one that ended, all has been told.
             if connection.state != TcpState::Close {

@@ -8,6 +8,7 @@ pub mod connections;
 pub mod escape;
 pub mod explain;
 pub mod progress;
+pub mod report;
 pub mod sockets;
 pub mod stuck;
 pub mod style;

@@ -46,7 +46,7 @@ mod tests {
 
     #[test]
     fn one_line_says_how_far_it_is() {
-        let now = Progress { events: 1_000_000, bytes: 15_000_000, lost: 0 };
+        let now = Progress { events: 1_000_000, bytes: 15_000_000, lost: 0, files: 1 };
         assert_eq!(
             progress(Duration::from_millis(12_500), now),
             "\r\u{1b}[Krecording 12.5s  1000000 events  80000/s  14.3MB  0 lost"

@@ -17,6 +17,7 @@ use crate::{
         findings::kind::Kind,
         summary::{Losses, Summary},
     },
+    recording::Progress,
 };
 
 /// One or two lines for people, meant for stderr. Losses are named even if there were none.
@@ -62,8 +63,12 @@ pub fn check_text(summary: &Summary, incomplete: bool, program: &str, status: i3
 
 /// The same about a recording of so many events and bytes.
 #[must_use]
-pub fn recorded_text(summary: &Summary, events: u64, bytes: u64) -> String {
-    let recorded = format!("{} in {}B", counted(events, "event"), Size(bytes));
+pub fn recorded_text(summary: &Summary, written: &Progress) -> String {
+    let Progress { events, bytes, files, .. } = *written;
+    let mut recorded = format!("{} in {}B", counted(events, "event"), Size(bytes));
+    if files > 1 {
+        recorded += &format!(" in {files} files");
+    }
     with_losses(
         summary,
         &[format!("recorded {recorded}"), counted(summary.transitions(), "transition")],
@@ -106,18 +111,12 @@ fn with_losses(summary: &Summary, told: &[String]) -> String {
 
 /// Writes the `summary` line of JSON.
 pub fn summary_json(out: &mut BytesMut, summary: &Summary) {
-    let lost = summary.lost;
     let fields = SummaryFields {
         kind: "summary",
         transitions: summary.transitions(),
         states: States(summary),
         connections: summary.connections,
-        lost: LossesFields {
-            ring_full: lost.ring_full,
-            recursion: lost.recursion,
-            undecodable: lost.undecodable,
-            recorder_behind: lost.recorder_behind,
-        },
+        lost: losses(&summary.lost),
         uncertain: summary.uncertain,
         evicted: summary.evicted,
         kinds: Kinds(summary),
@@ -137,18 +136,24 @@ pub fn lost_json(out: &mut BytesMut, times: &Times, lost: &Lost) {
     json::line(out, &fields);
 }
 
+/// The fields of losses.
+pub(super) fn losses(lost: &Losses) -> impl Serialize + use<> {
+    let Losses { ring_full, recursion, undecodable, recorder_behind } = *lost;
+    LossesFields { ring_full, recursion, undecodable, recorder_behind }
+}
+
 fn counted(count: u64, what: &str) -> String {
     format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 #[derive(Serialize)]
-struct SummaryFields<'a> {
+struct SummaryFields<'a, L> {
     #[serde(rename = "type")]
     kind: &'static str,
     transitions: u64,
     states: States<'a>,
     connections: u64,
-    lost: LossesFields,
+    lost: L,
     uncertain: u64,
     evicted: u64,
     kinds: Kinds<'a>,

@@ -8,7 +8,10 @@ use super::{
     row::Row,
     style::{Format, Style},
 };
-use crate::time::{ClockSample, Timestamp};
+use crate::{
+    model::span::Moment,
+    time::{ClockSample, Timestamp},
+};
 
 /// What turns event times into text.
 #[derive(Clone, Debug)]
@@ -31,6 +34,12 @@ impl Times {
         self.clock = clock;
     }
 
+    /// The clock sample in force.
+    #[must_use]
+    pub const fn clock(&self) -> &ClockSample {
+        &self.clock
+    }
+
     /// bcc's tools count from the first line they print.
     pub(super) fn for_format(mut self, format: Format) -> Self {
         if matches!(format, Format::Bcc | Format::BccCsv) {
@@ -43,6 +52,21 @@ impl Times {
         // 64 bits of nanoseconds lie well within the years that jiff knows.
         let wall = i128::from(self.clock.wall_ns(at));
         Utc(jiff::Timestamp::from_nanosecond(wall).unwrap_or_default())
+    }
+
+    /// The time of a moment, by the clock sample that was in force then.
+    pub(super) fn utc_of(moment: &Moment) -> Utc {
+        Utc(jiff::Timestamp::from_nanosecond(moment.wall_ns().into()).unwrap_or_default())
+    }
+
+    /// `2026-11-20 10:31:00`, in the zone of the times.
+    pub(super) fn date_and_time(&self, moment: &Moment) -> String {
+        self.zone.to_datetime(Self::utc_of(moment).0).strftime("%Y-%m-%d %H:%M:%S").to_string()
+    }
+
+    /// `+01:00`: how far the zone of the times is from UTC at this moment.
+    pub(super) fn offset(&self, moment: &Moment) -> String {
+        Self::utc_of(moment).0.to_zoned(self.zone.clone()).strftime("%:z").to_string()
     }
 
     /// Writes the leading time columns of a row.

@@ -12,8 +12,8 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 
-use super::{Metadata, Recording, Tail};
-use crate::event::Event;
+use super::{Metadata, NothingWritten, Recording, Tail};
+use crate::{event::Event, time::Timestamp};
 
 /// How recordings are named in a folder.
 pub const EXTENSION: &str = "arrows";
@@ -23,6 +23,8 @@ pub const EXTENSION: &str = "arrows";
 pub struct Input {
     /// Those still to come, the next last.
     waiting: Vec<PathBuf>,
+    /// How far the one before told everything.
+    upto: Timestamp,
     current: (PathBuf, Recording<Box<dyn Read>>),
     first: Metadata,
     /// What was wrong with the ends of those that are done.
@@ -48,10 +50,11 @@ impl<R: Read> Read for Counted<R> {
 }
 
 impl Input {
-    /// Opens the first of these; a folder means the recordings in it, by name, `-` standard input.
+    /// Opens the first of these; a folder means the recordings in it, `-` standard input. Files are read
+    /// in the order in which they were begun, whatever their names.
     ///
     /// # Errors
-    /// If there is none, or the first is no recording.
+    /// If there is none, the first or a file is no recording, or nothing was recorded in any.
     pub fn open(paths: &[PathBuf]) -> Result<Self> {
         let mut waiting = Vec::new();
         for path in paths {
@@ -61,13 +64,23 @@ impl Input {
                 waiting.push(path.clone());
             }
         }
+        let mut tails = Vec::new();
+        if waiting.len() > 1 && waiting.iter().all(|path| path.is_file()) {
+            let (ordered, empty) = in_order(waiting)?;
+            waiting = ordered;
+            let broken = || Some(NothingWritten.to_string());
+            tails.extend(
+                empty.into_iter().map(|path| (path, Tail { broken: broken(), ..Tail::default() })),
+            );
+        }
         let size = waiting.iter().map(|path| size(path)).sum();
         waiting.reverse();
         let path = waiting.pop().context("no recording was named")?;
         let read = Arc::default();
         let recording = open(&path, &read)?;
         let first = recording.metadata().clone();
-        Ok(Self { waiting, current: (path, recording), first, tails: Vec::new(), size, read })
+        let current = (path, recording);
+        Ok(Self { waiting, upto: Timestamp(0), current, first, tails, size, read })
     }
 
     /// What describes the first of them.
@@ -85,23 +98,39 @@ impl Input {
             let (path, recording) = &mut self.current;
             let batch = recording.next_batch();
             if let Some(events) = batch.with_context(|| path.display().to_string())? {
+                self.upto = last_tick(&events).unwrap_or(self.upto);
                 return Ok(Some(events));
             }
-            if !recording.tail().is_whole() {
-                self.tails.push((path.clone(), recording.tail().clone()));
+            let next = match self.waiting.pop() {
+                Some(next) => Some((open(&next, &self.read)?, next)),
+                None => None,
+            };
+            let (before, mut tail) = (recording.metadata(), recording.tail().clone());
+            tail.gap = next.as_ref().is_some_and(|(next, _)| !follows(next.metadata(), before));
+            if !tail.is_whole() {
+                self.tails.push((path.clone(), tail));
             }
-            let Some(next) = self.waiting.pop() else {
+            let Some((recording, next)) = next else {
                 return Ok(None);
             };
-            let recording = open(&next, &self.read)?;
-            if recording.metadata().boot_id != self.first.boot_id {
-                bail!(
-                    "{} is of another boot of the machine than the first: read them one by one",
-                    next.display()
-                );
-            }
+            self.check(recording.metadata(), &next)?;
             self.current = (next, recording);
         }
+    }
+
+    /// Time must go on from one to the next.
+    fn check(&self, next: &Metadata, path: &Path) -> Result<()> {
+        let path = path.display();
+        if next.boot_id != self.first.boot_id {
+            bail!("{path} is of another boot of the machine than the first: read them one by one");
+        }
+        if next.clock.boot < self.upto {
+            bail!(
+                "{path} was begun before the one before it ended, by another recorder: \
+                 read them one by one"
+            );
+        }
+        Ok(())
     }
 
     /// The share of their bytes that was read, from 0 to 1; `None` if it is not known how many they are.
@@ -117,6 +146,37 @@ impl Input {
     pub fn tails(&self) -> &[(PathBuf, Tail)] {
         &self.tails
     }
+}
+
+/// Sorts files by when they were begun; returns besides them those in which nothing was recorded.
+fn in_order(paths: Vec<PathBuf>) -> Result<(Vec<PathBuf>, Vec<PathBuf>)> {
+    let (mut begun, mut empty) = (Vec::new(), Vec::new());
+    for path in paths {
+        match open(&path, &Arc::default()) {
+            Ok(recording) => begun.push((recording.metadata().clock.boot, path)),
+            Err(error) if error.is::<NothingWritten>() => empty.push(path),
+            Err(error) => return Err(error),
+        }
+    }
+    if begun.is_empty() {
+        let names: Vec<String> = empty.iter().map(|path| path.display().to_string()).collect();
+        bail!(anyhow::Error::new(NothingWritten).context(names.join(", ")));
+    }
+    // Stable: those of different boots, which cannot be compared, are refused later.
+    begun.sort_by_key(|(begun, _)| *begun);
+    Ok((begun.into_iter().map(|(_, path)| path).collect(), empty))
+}
+
+/// Whether nothing is missing between two files, as far as they know.
+fn follows(next: &Metadata, before: &Metadata) -> bool {
+    next.run == before.run && next.part == before.part + 1
+}
+
+fn last_tick(events: &[Event]) -> Option<Timestamp> {
+    events.iter().rev().find_map(|event| match event {
+        Event::Tick(at) => Some(*at),
+        _ => None,
+    })
 }
 
 /// Bytes of a file; of nothing else can they be known.

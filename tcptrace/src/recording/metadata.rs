@@ -1,10 +1,13 @@
 //! What describes a recording as a whole.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::time::{ClockSample, Timestamp};
+use crate::{
+    event::{Sysctl, Sysctls},
+    time::{ClockSample, Timestamp},
+};
 
 /// The version of the format that this code writes. A higher one is refused; lower ones are read.
 pub(super) const FORMAT: u32 = 1;
@@ -19,6 +22,13 @@ const WALL_NS_KEY: &str = "clock.wall_ns";
 const COMMAND_KEY: &str = "command_line";
 const RESET_HOOK_KEY: &str = "hook.tcp_send_reset";
 const DESTROY_HOOK_KEY: &str = "hook.tcp_destroy_sock";
+const RUN_KEY: &str = "run.boot_ns";
+const PART_KEY: &str = "run.part";
+const NETNS_KEY: &str = "netns";
+/// Before the name of a filter.
+const FILTER_KEYS: &str = "filter.";
+/// Before the name of a setting.
+const SYSCTL_KEYS: &str = "sysctl.";
 
 /// What describes a recording as a whole.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -39,11 +49,19 @@ pub struct Metadata {
     pub reset_hook: bool,
     /// The ends of closed sockets were traced.
     pub destroy_hook: bool,
+    /// Which run of the recorder wrote it: when that began.
+    pub run: Timestamp,
+    /// Which file of that run it is, counted from 1; 0 if that was not written down.
+    pub part: u32,
+    /// Which connections were asked for: options of `record` by their long names, with their values.
+    pub filters: BTreeMap<String, String>,
+    /// The settings of the recorder's network namespace when it began.
+    pub sysctls: Sysctls,
 }
 
 impl Metadata {
     pub(super) fn write(&self) -> HashMap<String, String> {
-        [
+        let mut entries: HashMap<String, String> = [
             (FORMAT_KEY, FORMAT.to_string()),
             (TOOL_KEY, self.tool.clone()),
             (HOST_KEY, self.host.clone()),
@@ -54,9 +72,20 @@ impl Metadata {
             (COMMAND_KEY, self.command_line.clone()),
             (RESET_HOOK_KEY, self.reset_hook.to_string()),
             (DESTROY_HOOK_KEY, self.destroy_hook.to_string()),
+            (RUN_KEY, self.run.0.to_string()),
+            (PART_KEY, self.part.to_string()),
+            (NETNS_KEY, self.sysctls.netns.to_string()),
         ]
         .map(|(key, value)| (key.to_owned(), value))
-        .into()
+        .into();
+        let filters = self.filters.iter();
+        entries
+            .extend(filters.map(|(name, value)| (format!("{FILTER_KEYS}{name}"), value.clone())));
+        let sysctls = self.sysctls.iter();
+        entries.extend(
+            sysctls.map(|(name, text)| (format!("{SYSCTL_KEYS}{}", name.name()), text.to_owned())),
+        );
+        entries
     }
 
     pub(super) fn read(entries: &HashMap<String, String>) -> Result<Self> {
@@ -69,21 +98,32 @@ impl Metadata {
                 text(TOOL_KEY)
             );
         }
-        let number = |key: &str| entries.get(key).and_then(|text| text.parse().ok());
+        let number = |key: &str| entries.get(key).and_then(|text| text.parse::<i64>().ok());
+        let time = |key: &str| Timestamp(number(key).map_or(0, i64::unsigned_abs));
+        let small = |key: &str| entries.get(key).and_then(|text| text.parse().ok()).unwrap_or(0);
+        let named = |prefix: &'static str| {
+            entries.iter().filter_map(move |(key, value)| Some((key.strip_prefix(prefix)?, value)))
+        };
+        let sysctls = named(SYSCTL_KEYS)
+            .filter_map(|(name, text)| Some((Sysctl::from_name(name)?, text.clone())));
         Ok(Self {
             tool: text(TOOL_KEY),
             host: text(HOST_KEY),
             kernel: text(KERNEL_KEY),
             boot_id: text(BOOT_ID_KEY),
             clock: ClockSample {
-                boot: Timestamp(
-                    number(BOOT_NS_KEY).and_then(|ns| u64::try_from(ns).ok()).unwrap_or(0),
-                ),
+                boot: time(BOOT_NS_KEY),
                 wall_ns: number(WALL_NS_KEY).unwrap_or(0),
             },
             command_line: text(COMMAND_KEY),
             reset_hook: text(RESET_HOOK_KEY) == "true",
             destroy_hook: text(DESTROY_HOOK_KEY) == "true",
+            run: time(RUN_KEY),
+            part: small(PART_KEY),
+            filters: named(FILTER_KEYS)
+                .map(|(name, value)| (name.to_owned(), value.clone()))
+                .collect(),
+            sysctls: Sysctls::new(small(NETNS_KEY), sysctls),
         })
     }
 }

@@ -5,15 +5,20 @@
 
 mod column;
 mod input;
+mod message;
 mod metadata;
+mod output;
 mod reader;
 mod recorder;
+mod rotation;
 mod rows;
 mod schema;
 mod writer;
 
 pub use input::{EXTENSION, Input};
 pub use metadata::Metadata;
-pub use reader::{Recording, Tail};
-pub use recorder::{Progress, Recorder};
+pub use output::Output;
+pub use reader::{NothingWritten, Recording, Tail};
+pub use recorder::{Begin, Progress, Recorder};
+pub use rotation::{Rotate, Rotation};
 pub use writer::{Compression, Encoder};

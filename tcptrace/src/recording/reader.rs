@@ -1,12 +1,27 @@
 //! The bytes of a recording to events.
 
-use std::io::Read;
+use std::{collections::HashMap, fmt, io::Read, sync::Arc};
 
-use anyhow::{Context as _, Result};
-use arrow_ipc::reader::StreamReader;
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
+use arrow_array::{ArrayRef, RecordBatch};
+use arrow_buffer::Buffer;
+use arrow_ipc::{
+    Message,
+    convert::try_fb_to_schema,
+    reader::{read_dictionary, read_record_batch},
+};
+use arrow_schema::{DataType, Schema};
 
-use super::{Metadata, schema::View};
+use super::{
+    Metadata,
+    message::{Messages, Next, check, items},
+    schema::{View, known_columns},
+};
 use crate::event::Event;
+
+const WRONG_TYPE: &str = "a column has a type that no version wrote";
+/// Why what follows the last whole batch is missing, if nothing else is wrong.
+const NO_END: &str = "its recorder was killed, or still writes";
 
 /// How a recording ended.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -15,6 +30,8 @@ pub struct Tail {
     pub broken: Option<String>,
     /// Rows that this version does not understand.
     pub skipped: u64,
+    /// What was recorded between it and the next, if anything was, is missing.
+    pub gap: bool,
 }
 
 impl Tail {
@@ -25,15 +42,39 @@ impl Tail {
     }
 }
 
-/// A recording that is being read.
-pub struct Recording<R> {
-    stream: StreamReader<R>,
-    metadata: Metadata,
-    tail: Tail,
+/// Says of a file that it is no recording yet: its recorder ended too early.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NothingWritten;
+
+impl fmt::Display for NothingWritten {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("nothing was recorded in it: name another recording")
+    }
 }
 
-impl<R> std::fmt::Debug for Recording<R> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl std::error::Error for NothingWritten {}
+
+/// A recording that is being read.
+pub struct Recording<R> {
+    messages: Messages<R>,
+    columns: Columns,
+    metadata: Metadata,
+    tail: Tail,
+    ended: bool,
+}
+
+/// What is needed to make columns of bytes.
+struct Columns {
+    schema: Arc<Schema>,
+    /// Those that this version knows, by place; none if it knows all. Others are not even unpacked.
+    known: Option<Vec<usize>>,
+    /// What the buffers of its columns consist of.
+    items: Vec<usize>,
+    dictionaries: HashMap<i64, ArrayRef>,
+}
+
+impl<R> fmt::Debug for Recording<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Recording").field("metadata", &self.metadata).finish_non_exhaustive()
     }
 }
@@ -42,15 +83,31 @@ impl<R: Read> Recording<R> {
     /// Begins to read.
     ///
     /// # Errors
-    /// If it is no recording, or one of a newer format.
+    /// If it is no recording, one of a newer format, or [`NothingWritten`].
     pub fn open(source: R) -> Result<Self> {
-        let stream =
-            StreamReader::try_new(source, None).context("it is no recording of tcptrace")?;
-        let schema = stream.schema();
+        const NO_RECORDING: &str =
+            "it is no recording of tcptrace: name a file that `tcptrace record` wrote";
+        let mut messages = Messages::new(source);
+        let schema = match messages.next().context(NO_RECORDING)? {
+            Next::Message(message, _) => message.header_as_schema().map(try_fb_to_schema),
+            Next::End => None,
+            Next::Cut => bail!(NothingWritten),
+        };
+        let schema = schema.context(NO_RECORDING)?.context(NO_RECORDING)?;
         let entries = schema.metadata().iter();
         let entries = entries.map(|(key, value)| (key.to_string(), value.to_string())).collect();
         let metadata = Metadata::read(&entries)?;
-        Ok(Self { stream, metadata, tail: Tail::default() })
+        let known = known_columns(&schema).context(WRONG_TYPE)?;
+        let all = known.len() == schema.fields().len();
+        let items: Option<Vec<_>> =
+            schema.fields().iter().map(|field| items(field.data_type())).collect();
+        let columns = Columns {
+            items: items.context(WRONG_TYPE)?.concat(),
+            schema: Arc::new(schema),
+            known: (!all).then_some(known),
+            dictionaries: HashMap::new(),
+        };
+        Ok(Self { messages, columns, metadata, tail: Tail::default(), ended: false })
     }
 
     /// What describes it as a whole.
@@ -64,25 +121,74 @@ impl<R: Read> Recording<R> {
     /// # Errors
     /// If a column has another type than ours, so that nothing of the batch can be trusted.
     pub fn next_batch(&mut self) -> Result<Option<Vec<Event>>> {
-        let batch = match self.stream.next() {
-            Some(Ok(batch)) => batch,
-            Some(Err(error)) => {
-                self.tail.broken = Some(error.to_string());
-                return Ok(None);
+        while !self.ended {
+            let batch = match self.messages.next() {
+                Ok(Next::Message(message, body)) => self.columns.take(&message, &body),
+                Ok(Next::End) => {
+                    self.ended = true;
+                    Ok(None)
+                }
+                Ok(Next::Cut) => Err(anyhow!(NO_END)),
+                Err(error) => Err(error),
+            };
+            match batch {
+                Ok(Some(batch)) => return self.events(&batch).map(Some),
+                Ok(None) => {}
+                Err(error) => {
+                    self.ended = true;
+                    self.tail.broken = Some(format!("{error:#}"));
+                }
             }
-            None => return Ok(None),
-        };
-        let view = View::new(&batch).context("a column has a type that no version has written")?;
+        }
+        Ok(None)
+    }
+
+    fn events(&mut self, batch: &RecordBatch) -> Result<Vec<Event>> {
+        let view = View::new(batch).context(WRONG_TYPE)?;
         let rows = batch.num_rows();
         let mut events = Vec::with_capacity(rows);
         events.extend((0..rows).filter_map(|row| view.event(row)));
         self.tail.skipped += (rows - events.len()) as u64;
-        Ok(Some(events))
+        Ok(events)
     }
 
     /// How it ended, as far as known by now.
     #[must_use]
     pub fn tail(&self) -> &Tail {
         &self.tail
+    }
+}
+
+impl Columns {
+    /// Takes in a message; returns the batch, if it is one.
+    fn take(&mut self, message: &Message<'_>, body: &Buffer) -> Result<Option<RecordBatch>> {
+        let version = message.version();
+        if let Some(batch) = message.header_as_record_batch() {
+            check(&batch, body, &self.items)?;
+            let (schema, known) = (Arc::clone(&self.schema), self.known.as_deref());
+            let batch =
+                read_record_batch(body, batch, schema, &self.dictionaries, known, &version)?;
+            return Ok(Some(batch));
+        }
+        let dictionary = message.header_as_dictionary_batch().context("a message of no use")?;
+        // Nor would its memory be bounded.
+        ensure!(!dictionary.isDelta(), "a list of names in parts, which no version wrote");
+        if self.is_known(dictionary.id()) {
+            // Bytes or text, both alike.
+            let items = items(&DataType::Utf8).unwrap_or_default();
+            let data = dictionary.data().context("a list of names without names")?;
+            check(&data, body, &items)?;
+            let names = &mut self.dictionaries;
+            read_dictionary(body, dictionary, &self.schema, names, &version)?;
+        }
+        Ok(None)
+    }
+
+    /// Whether a column that we read takes its names from this list.
+    fn is_known(&self, list: i64) -> bool {
+        #[expect(deprecated, reason = "nothing else tells which column a list belongs to")]
+        let users = self.schema.fields_with_dict_id(list);
+        let user = users.first().and_then(|field| self.schema.index_of(field.name()).ok());
+        user.is_some_and(|user| self.known.as_ref().is_none_or(|known| known.contains(&user)))
     }
 }

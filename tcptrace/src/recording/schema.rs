@@ -180,6 +180,22 @@ fn view<C: Column>(batch: &RecordBatch, name: &str) -> Option<C::View> {
     }
 }
 
+/// The places of the columns that we know in a schema, ascending; of two of one name the first.
+/// `None` if one has another type than ours.
+pub(super) fn known_columns(schema: &Schema) -> Option<Vec<usize>> {
+    let mut known = Vec::new();
+    for ours in Columns::fields() {
+        if let Some((place, theirs)) = schema.column_with_name(ours.name()) {
+            if theirs.data_type() != ours.data_type() {
+                return None;
+            }
+            known.push(place);
+        }
+    }
+    known.sort_unstable();
+    Some(known)
+}
+
 /// The schema, with what describes the recording as a whole.
 pub(super) fn schema(metadata: HashMap<String, String>) -> Arc<Schema> {
     Arc::new(Schema::new_with_metadata(Columns::fields(), metadata))

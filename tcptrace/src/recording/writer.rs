@@ -17,6 +17,8 @@ use crate::event::Event;
 
 /// Rows of a batch, at most.
 const MAX_ROWS: usize = 65_536;
+/// Bytes of text in a batch, roughly: a reader need not believe in more than some times as many.
+const MAX_TEXT: usize = 16 << 20;
 
 /// How the bytes of columns are compressed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -34,6 +36,7 @@ pub enum Compression {
 pub struct Encoder {
     columns: Columns,
     rows: usize,
+    text: usize,
     schema: Arc<Schema>,
     stream: StreamWriter<Vec<u8>>,
 }
@@ -59,13 +62,17 @@ impl Encoder {
         let schema = schema::schema(metadata.write());
         let stream = StreamWriter::try_new_with_options(Vec::new(), &schema, options)
             .context("cannot begin a recording")?;
-        Ok(Self { columns: Columns::default(), rows: 0, schema, stream })
+        Ok(Self { columns: Columns::default(), rows: 0, text: 0, schema, stream })
     }
 
     /// Adds an event to the open batch.
     pub fn add(&mut self, event: &Event) {
         self.columns.write(self.rows, event);
         self.rows += 1;
+        if let Event::Process(details) = event {
+            self.text += details.cmdline.as_ref().map_or(0, Vec::len);
+            self.text += details.cgroup.as_ref().map_or(0, String::len);
+        }
     }
 
     /// Events in the open batch.
@@ -77,7 +84,7 @@ impl Encoder {
     /// Whether the open batch should be closed.
     #[must_use]
     pub fn is_full(&self) -> bool {
-        self.rows >= MAX_ROWS
+        self.rows >= MAX_ROWS || self.text >= MAX_TEXT
     }
 
     /// Closes the open batch, if it has any event; returns the bytes to be written in one go.
@@ -88,7 +95,7 @@ impl Encoder {
         if self.rows > 0 {
             let batch =
                 self.columns.batch(&self.schema, self.rows).context("cannot close a batch")?;
-            self.rows = 0;
+            (self.rows, self.text) = (0, 0);
             self.stream.write(&batch).context("cannot encode a batch")?;
         }
         Ok(std::mem::take(self.stream.get_mut()))
@@ -98,6 +105,7 @@ impl Encoder {
     /// closed one may have the dictionary that those after it go on with.
     pub fn drop_batch(&mut self) -> usize {
         self.columns = Columns::default();
+        self.text = 0;
         std::mem::take(&mut self.rows)
     }
 

@@ -125,7 +125,8 @@ fn row_groups_are_bounded() {
     let folder = folder.path();
     let events: Vec<Event> = recording::hours(&[0], 30_000);
     let metadata: Metadata = recording::of("web1");
-    fs::write(folder.join("r"), recording::bytes(&metadata, &[&events, &events])).expect("a file");
+    let batches: Vec<&[Event]> = events.chunks(50_000).chain(events.chunks(50_000)).collect();
+    fs::write(folder.join("r"), recording::bytes(&metadata, &batches)).expect("a file");
     done(folder, &["export", "-i", "r", "--to", "parquet", "-o", "x"]);
     let file = open(&folder.join("x"));
     let groups: Vec<i64> =

@@ -29,6 +29,7 @@ pub(crate) fn of(host: &str) -> Metadata {
         command_line: "tcptrace record".to_owned(),
         reset_hook: true,
         destroy_hook: true,
+        ..Metadata::default()
     }
 }
 

@@ -96,7 +96,7 @@ impl Recorder {
     }
 
     /// What a view says of the recording, without root's rights: it needs none.
-    fn read(&self, view: &[&str]) -> Result<Output> {
+    pub(crate) fn read(&self, view: &[&str]) -> Result<Output> {
         read(&self.recording, view)
     }
 }

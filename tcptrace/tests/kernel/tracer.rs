@@ -52,6 +52,14 @@ pub(crate) fn stop_shared() -> Result<()> {
     }
 }
 
+/// What the shared tracer said when it ended: its losses may explain what failed.
+pub(crate) fn told_at_the_end() -> Result<()> {
+    match SHARED.get() {
+        Some(Ok(tracer)) => bail!("the tracer of the scenarios: {}", tracer.said()),
+        _ => Ok(()),
+    }
+}
+
 pub(crate) struct Tracer {
     child: Mutex<Child>,
     feed: Arc<Feed>,

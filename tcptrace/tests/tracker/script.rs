@@ -78,10 +78,19 @@ pub(crate) fn run(script: &str) -> Vec<String> {
     run.lines
 }
 
-/// The events of a script in which no time passes.
+/// The events of a script.
 pub(crate) fn events(script: &str) -> Vec<Event> {
-    let words = script.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
-    words.map(|words| event(&words, Timestamp(START))).collect()
+    let mut now = Timestamp(START);
+    let mut events = Vec::new();
+    for line in script.lines() {
+        let words: Vec<_> = line.split_whitespace().collect();
+        match *words {
+            [] => {}
+            [time] if time.starts_with('+') => now = shifted(now, time),
+            _ => events.push(event(&words, now)),
+        }
+    }
+    events
 }
 
 struct Run {

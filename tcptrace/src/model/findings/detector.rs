@@ -2,7 +2,7 @@
 
 use std::{
     cmp::Reverse,
-    collections::{BTreeMap, BTreeSet, HashMap, HashSet, btree_map::Entry as Place},
+    collections::{BTreeMap, BTreeSet, HashSet, btree_map::Entry as Place},
     time::Duration,
 };
 
@@ -23,6 +23,7 @@ use crate::{
         change::{Change, ConnectionId, Dwell, Moved, Released},
         filter::Filter,
         findings::finding::Group,
+        map::HashMap,
         tracker::Tracker,
     },
     time::Timestamp,
@@ -87,7 +88,7 @@ impl Detector {
             snapshot: Snapshot::default(),
             next: None,
             next_look: Timestamp::default(),
-            told: HashMap::new(),
+            told: HashMap::default(),
             groups: HashSet::new(),
             growth: Growth::default(),
             strangers: BTreeMap::new(),

@@ -70,7 +70,7 @@ impl MinisockEnd {
 impl Tracker {
     pub(super) fn close(
         &mut self,
-        mut connection: Connection,
+        mut connection: Box<Connection>,
         mut moved: Moved,
         transition: &Transition,
         changes: &mut Vec<Change>,
@@ -163,7 +163,7 @@ impl Tracker {
 
     fn add_minisock(
         &mut self,
-        connection: Connection,
+        connection: Box<Connection>,
         transition: &Transition,
         lifetime: Option<Duration>,
         changes: &mut Vec<Change>,

@@ -1,9 +1,6 @@
 //! Dumps: comparing what is remembered with the sockets that exist.
 
-use std::{
-    collections::{HashMap, HashSet},
-    time::Duration,
-};
+use std::{collections::HashSet, time::Duration};
 
 use tcptrace_common::tcp_state::TcpState;
 
@@ -14,6 +11,7 @@ use crate::{
         change::{Change, Dwell, End, Evidence, Moved},
         connection::{Connection, Since, can_become},
         filter::Verdict,
+        map::HashMap,
         minisocks::Minisock,
         socket_list::time_wait_began,
     },
@@ -33,8 +31,8 @@ pub(super) struct Index {
 }
 
 impl Index {
-    pub(super) fn new(sockets: &HashMap<u64, Connection>) -> Self {
-        let mut index = Self { cookies: HashMap::new(), tuples: HashMap::new() };
+    pub(super) fn new(sockets: &HashMap<u64, Box<Connection>>) -> Self {
+        let mut index = Self { cookies: HashMap::default(), tuples: HashMap::default() };
         for (&skaddr, connection) in sockets {
             index.add(skaddr, connection);
         }
@@ -69,7 +67,7 @@ impl Index {
 /// Sockets of a dump that named no address, until an event does.
 #[derive(Debug, Default)]
 pub(super) struct Unplaced {
-    by_cookie: HashMap<u64, Connection>,
+    by_cookie: HashMap<u64, Box<Connection>>,
     /// Their cookies by their ends; `None` where two namespaces have the same.
     by_tuple: HashMap<Tuple, Option<u64>>,
 }
@@ -80,14 +78,14 @@ impl Unplaced {
     }
 
     pub(super) fn get(&self, cookie: u64) -> Option<&Connection> {
-        self.by_cookie.get(&cookie)
+        self.by_cookie.get(&cookie).map(Box::as_ref)
     }
 
     fn get_mut(&mut self, cookie: u64) -> Option<&mut Connection> {
-        self.by_cookie.get_mut(&cookie)
+        self.by_cookie.get_mut(&cookie).map(Box::as_mut)
     }
 
-    fn insert(&mut self, cookie: u64, connection: Connection) {
+    fn insert(&mut self, cookie: u64, connection: Box<Connection>) {
         let only = self.by_tuple.entry(connection.identity.tuple).or_insert(Some(cookie));
         if *only != Some(cookie) {
             *only = None;
@@ -96,14 +94,14 @@ impl Unplaced {
     }
 
     /// Takes out the socket that an event names at last, by its cookie or its ends.
-    pub(super) fn take(&mut self, cookie: Option<u64>, tuple: &Tuple) -> Option<Connection> {
+    pub(super) fn take(&mut self, cookie: Option<u64>, tuple: &Tuple) -> Option<Box<Connection>> {
         if self.by_cookie.is_empty() {
             return None;
         }
         self.remove(cookie.or_else(|| *self.by_tuple.get(tuple)?)?)
     }
 
-    fn remove(&mut self, cookie: u64) -> Option<Connection> {
+    fn remove(&mut self, cookie: u64) -> Option<Box<Connection>> {
         let connection = self.by_cookie.remove(&cookie)?;
         let tuple = &connection.identity.tuple;
         if self.by_tuple.get(tuple) == Some(&Some(cookie)) {
@@ -132,7 +130,7 @@ impl Tracker {
         }
         let skaddr = socket.skaddr.or_else(|| self.skaddr_of(socket));
         let known = match skaddr {
-            Some(skaddr) => self.sockets.get_mut(&skaddr),
+            Some(skaddr) => self.sockets.get_mut(&skaddr).map(Box::as_mut),
             None => socket.cookie.and_then(|cookie| self.unplaced.get_mut(cookie)),
         };
         if let Some(connection) = known {
@@ -162,7 +160,7 @@ impl Tracker {
         if !self.asks_for(socket) {
             return;
         }
-        let mut connection = Connection::from_socket(socket);
+        let mut connection = Box::new(Connection::from_socket(socket));
         connection.identity.skaddr = skaddr;
         match (skaddr, socket.cookie) {
             (Some(skaddr), _) => {
@@ -224,7 +222,7 @@ impl Tracker {
             return;
         }
         let replaced = self.minisocks.insert(Minisock {
-            connection: Connection::from_socket(socket),
+            connection: Box::new(Connection::from_socket(socket)),
             deadline: expires.unwrap_or(socket.at + TIME_WAIT),
             timed: expires.is_some(),
             counters: None,

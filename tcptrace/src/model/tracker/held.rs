@@ -1,13 +1,10 @@
 //! Lines that wait for the reset that may explain them.
 
-use std::{
-    collections::{HashMap, VecDeque},
-    time::Duration,
-};
+use std::{collections::VecDeque, time::Duration};
 
 use crate::{
     event::{Hook, Transition},
-    model::{change::Moved, connection::Connection},
+    model::{change::Moved, connection::Connection, map::HashMap},
     time::Timestamp,
 };
 
@@ -19,7 +16,7 @@ const HOLD: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub(super) struct Held {
     pub(super) moved: Moved,
-    pub(super) connection: Connection,
+    pub(super) connection: Box<Connection>,
     pub(super) transition: Transition,
 }
 

@@ -39,11 +39,11 @@ impl<'a> Memory<'a> {
             Shape::Request => None,
             Shape::Minisock => {
                 let minisock = minisocks.at(Some(socket.netns), &socket.tuple);
-                minisock.map(|minisock| &minisock.connection)
+                minisock.map(|minisock| &*minisock.connection)
             }
             Shape::Full => {
                 let skaddr = socket.skaddr.or_else(|| self.index.as_ref()?.find(socket));
-                let placed = skaddr.and_then(|skaddr| sockets.get(&skaddr));
+                let placed = skaddr.and_then(|skaddr| sockets.get(&skaddr)).map(Box::as_ref);
                 placed.or_else(|| unplaced.get(socket.cookie?))
             }
         };
@@ -70,7 +70,7 @@ impl Tracker {
     pub fn is_in(&self, skaddr: Option<u64>, id: ConnectionId, state: TcpState) -> bool {
         let is_it =
             |connection: &Connection| connection.identity.id == id && connection.state == state;
-        skaddr.and_then(|skaddr| self.sockets.get(&skaddr)).is_some_and(is_it)
+        skaddr.and_then(|skaddr| self.sockets.get(&skaddr)).map(Box::as_ref).is_some_and(is_it)
             || self.minisocks.get(id).is_some_and(|minisock| is_it(&minisock.connection))
     }
 }

@@ -83,7 +83,8 @@ pub fn diagram(out: &mut BytesMut, color: bool, counted: Option<&Arrows>) {
     }
 }
 
-fn drawing(out: &mut BytesMut, color: bool, counted: Option<&Arrows>) {
+/// Writes the drawing alone.
+pub(in crate::output) fn drawing(out: &mut BytesMut, color: bool, counted: Option<&Arrows>) {
     for line in DRAWING.lines() {
         let line = match (line.strip_prefix('+'), counted) {
             (None, _) => line.get(1..).unwrap_or_default().to_owned(),

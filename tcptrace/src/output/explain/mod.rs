@@ -4,7 +4,7 @@
 //! The words are in `pages/*.md` and `drawing.txt`; the code here only lays them out. Lines are plain
 //! ASCII within 80 columns, so that they read the same on any terminal, in a pager, or aloud.
 
-mod diagram;
+pub(super) mod diagram;
 mod markup;
 pub mod pages;
 mod settings;

@@ -23,42 +23,47 @@ use crate::{
 
 /// Writes one finding as a line of JSON.
 pub(in crate::output) fn json(out: &mut BytesMut, times: &Times, finding: &Finding) {
+    json::line(out, &fields(times, finding));
+}
+
+/// The fields of a finding.
+pub(in crate::output) fn fields<'a>(
+    times: &Times,
+    finding: &'a Finding,
+) -> impl Serialize + use<'a> {
     let Finding { tuple, .. } = finding;
-    json::line(
-        out,
-        &Fields {
-            kind: "stuck",
-            conn: finding.conn.map(Shown),
-            family: addresses::family(tuple).unwrap_or("ipv6"),
-            laddr: tuple.local.addr,
-            lport: tuple.local.port,
-            raddr: tuple.remote.addr,
-            rport: tuple.remote.port,
-            v4mapped: addresses::v4mapped(tuple, false),
-            state: finding.kind.state().name(),
-            kind_of_finding: finding.kind.name(),
-            age_ns: finding.age.ns(),
-            age: finding.age.name(),
-            age_from: finding.age_source.map(AgeSource::name),
-            limit_ns: finding.limit.map(crate::time::nanoseconds),
-            owners: finding.owners.iter().map(owner).collect(),
-            peer: finding.peer.as_ref().map(peer),
-            recv_q: finding.recv_q,
-            send_q: finding.send_q,
-            timer: finding.timer.map(|timer| timer_fields(&timer, finding.at)),
-            expires_in_ns: expires_in_ns(finding),
-            cause: &finding.advice.cause,
-            remedy: &finding.advice.remedy,
-            sysctls: Settings(&finding.advice.sysctls),
-            useless: &finding.advice.useless,
-            held_by: finding.held_by.name(),
-            closed_by: finding.closed_by.as_ref().map(process),
-            pressure: finding.pressure.as_ref().map(pressure),
-            again: finding.again,
-            time: times.utc(finding.at),
-            netns: finding.netns,
-        },
-    );
+    Fields {
+        kind: "stuck",
+        conn: finding.conn.map(Shown),
+        family: addresses::family(tuple).unwrap_or("ipv6"),
+        laddr: tuple.local.addr,
+        lport: tuple.local.port,
+        raddr: tuple.remote.addr,
+        rport: tuple.remote.port,
+        v4mapped: addresses::v4mapped(tuple, false),
+        state: finding.kind.state().name(),
+        kind_of_finding: finding.kind.name(),
+        age_ns: finding.age.ns(),
+        age: finding.age.name(),
+        age_from: finding.age_source.map(AgeSource::name),
+        limit_ns: finding.limit.map(crate::time::nanoseconds),
+        owners: finding.owners.iter().map(owner).collect(),
+        peer: finding.peer.as_ref().map(peer),
+        recv_q: finding.recv_q,
+        send_q: finding.send_q,
+        timer: finding.timer.map(|timer| timer_fields(&timer, finding.at)),
+        expires_in_ns: expires_in_ns(finding),
+        cause: &finding.advice.cause,
+        remedy: &finding.advice.remedy,
+        sysctls: Settings(&finding.advice.sysctls),
+        useless: &finding.advice.useless,
+        held_by: finding.held_by.name(),
+        closed_by: finding.closed_by.as_ref().map(process),
+        pressure: finding.pressure.as_ref().map(pressure),
+        again: finding.again,
+        time: times.utc(finding.at),
+        netns: finding.netns,
+    }
 }
 
 /// Writes the end of a finding as a line of JSON.

@@ -3,6 +3,7 @@
 mod connections;
 mod explain;
 mod fields;
+mod report;
 mod samples;
 mod sockets;
 mod stuck;
