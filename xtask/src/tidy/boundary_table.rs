@@ -42,6 +42,7 @@ pub(super) const BOUNDARIES: &[Boundary] = &[
             "crate::time",
             "crate::model",
             "tcptrace_common",
+            "foldhash",
             "hdrhistogram",
             "ipnet",
             "strsim",
