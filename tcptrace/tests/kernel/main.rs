@@ -21,6 +21,7 @@ mod line;
 mod list;
 mod namespace;
 mod nested;
+mod readers;
 mod recorded;
 mod recorder;
 mod report;
@@ -62,6 +63,7 @@ fn main() -> ExitCode {
     trials.push(Trial::test("list: agrees with ss in two namespaces", needing_root(list::run)));
     trials.extend(explain::trials());
     trials.extend(recorded::trials());
+    trials.extend(readers::trials());
     trials.extend(rotated::trials());
     trials.extend(faults::trials());
     trials.extend(report::trials());

@@ -16,9 +16,9 @@ use serde_json::{Value, json};
 
 use crate::{needing_root, script, stage::Stage, surroundings::Run, sys};
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_tcptrace");
+pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_tcptrace");
 /// How long a program may take for what it does, on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// One who does not close, one who half-closes and waits, one who leaves an orphan, and one whose
 /// connection is over.
@@ -53,6 +53,8 @@ pub(crate) struct Recorder {
     child: Child,
     pub(crate) recording: PathBuf,
     printed: PathBuf,
+    /// What it says on stderr.
+    said: PathBuf,
 }
 
 impl Recorder {
@@ -60,16 +62,17 @@ impl Recorder {
     pub(crate) fn start(name: &str, stage: &Stage) -> Result<Self> {
         let place =
             |end: &str| env::temp_dir().join(format!("tcptrace-{name}-{}.{end}", process::id()));
-        let (recording, printed) = (place("arrows"), place("txt"));
+        let (recording, printed, said) = (place("arrows"), place("txt"), place("err"));
         let netns = stage.here.path();
         let child = Command::new(PROGRAM)
             .args(["record", "--print", "--force", "--for", "1s", "--netns", &netns, "-o"])
             .arg(&recording)
             .stdin(Stdio::null())
             .stdout(File::create(&printed)?)
+            .stderr(File::create(&said)?)
             .spawn()
             .context("cannot start the recorder")?;
-        let recorder = Self { child, recording, printed };
+        let recorder = Self { child, recording, printed, said };
         let deadline = Instant::now() + PATIENCE;
         // The first line is the names of the columns.
         while fs::read_to_string(&recorder.printed)?.lines().count() < 2 {
@@ -83,8 +86,13 @@ impl Recorder {
         ensure!(sys::end(self.child.id(), signal, PATIENCE)?, "the recorder does not end");
         let status = self.child.wait()?;
         let in_order = status.code() == Some(0) || signal == Signal::KILL;
-        ensure!(in_order, "the recorder ended with {status}");
+        ensure!(in_order, "the recorder ended with {status}: {}", self.said()?);
         Ok(())
+    }
+
+    /// What it said on stderr.
+    pub(crate) fn said(&self) -> Result<String> {
+        fs::read_to_string(&self.said).context("cannot read what the recorder said")
     }
 
     /// What a view says of the recording, without root's rights: it needs none.
@@ -100,6 +108,7 @@ impl Drop for Recorder {
         _ = self.child.wait();
         _ = fs::remove_file(&self.recording);
         _ = fs::remove_file(&self.printed);
+        _ = fs::remove_file(&self.said);
     }
 }
 
