@@ -57,6 +57,16 @@ pub(crate) unsafe fn load<T: Copy>(base: *const u8, offset: u16) -> T {
     unsafe { ptr::read_volatile(base.add(usize::from(offset)).cast::<T>()) }
 }
 
+/// Inode number of a socket's network namespace.
+///
+/// # Safety
+/// `sk` must be a BTF pointer to a socket of any shape.
+#[inline(always)]
+pub(crate) unsafe fn netns(sk: *const u8) -> u32 {
+    // SAFETY: `skc_net.net` is of `sock_common` and points to a `struct net`; a null one reads as 0.
+    unsafe { load::<u32>(load::<*const u8>(sk, offset!(net)), offset!(net_inum)) }
+}
+
 /// Reads a field of any kernel structure; the zero value if the field is absent or the read fails.
 #[inline(always)]
 pub(crate) fn probe<T: Copy + Zero>(base: *const u8, offset: u16) -> T {

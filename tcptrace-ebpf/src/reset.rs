@@ -4,12 +4,18 @@ use aya_ebpf::{
     helpers::generated::bpf_ktime_get_boot_ns, macros::btf_tracepoint,
     programs::BtfTracePointContext,
 };
-use tcptrace_common::record::{HookRecord, KIND_RESET_RECEIVED, KIND_RESET_SENT};
+use tcptrace_common::{
+    record::{HookRecord, KIND_RESET_RECEIVED, KIND_RESET_SENT},
+    tcp_state::TcpState,
+};
 
 use crate::{
     emit,
-    fields::{load, offset},
+    fields::{load, netns, offset, setting},
+    filter,
 };
+
+const CLOSE: u8 = TcpState::Close.number();
 
 #[btf_tracepoint(function = "tcp_receive_reset")]
 fn receive_reset(ctx: BtfTracePointContext) -> i32 {
@@ -34,7 +40,7 @@ fn send_reset_no_reason(ctx: BtfTracePointContext) -> i32 {
     0
 }
 
-/// Writes a [`HookRecord`] of the socket `sk`, unless it is null.
+/// Writes a [`HookRecord`] of the socket `sk`, unless it is null or no filter can want it.
 ///
 /// # Safety
 /// `sk` must be null or a BTF pointer to a socket of any shape.
@@ -42,6 +48,16 @@ fn send_reset_no_reason(ctx: BtfTracePointContext) -> i32 {
 pub(crate) unsafe fn emit_hook(kind: u8, sk: *const u8, reason: u32) {
     if sk.is_null() {
         return;
+    }
+    // SAFETY: namespace and remote port are of `sock_common`, with which every shape begins.
+    unsafe {
+        if setting!(netns) != 0 && netns(sk) != setting!(netns) {
+            return;
+        }
+        // The local port may be given back already.
+        if !filter::wants_ports(CLOSE, 0, u16::from_be(load::<u16>(sk, offset!(dport)))) {
+            return;
+        }
     }
     let Some(mut entry) = emit::reserve::<HookRecord>(kind) else {
         return;

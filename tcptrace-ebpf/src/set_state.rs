@@ -26,7 +26,7 @@ use tcptrace_common::{
 
 use crate::{
     emit,
-    fields::{load, offset, setting},
+    fields::{load, netns, offset, setting},
     filter,
 };
 
@@ -163,12 +163,6 @@ unsafe fn look(sk: *const u8, new: u8) -> Option<Socket> {
             raddr,
         })
     }
-}
-
-#[inline(always)]
-unsafe fn netns(sk: *const u8) -> u32 {
-    // SAFETY: `skc_net.net` points to a `struct net`; a null one reads as 0.
-    unsafe { load::<u32>(load::<*const u8>(sk, offset!(net)), offset!(net_inum)) }
 }
 
 #[inline(always)]

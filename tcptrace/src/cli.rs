@@ -1,6 +1,7 @@
 //! The command line: what can be asked for, and one clear line for what cannot.
 
 pub mod explain_args;
+pub mod export_args;
 pub mod filter_args;
 pub mod input_args;
 pub mod limit_args;
@@ -17,6 +18,7 @@ use clap::{Args, Parser, Subcommand};
 use log::LevelFilter;
 
 use explain_args::ExplainArgs;
+use export_args::ExportArgs;
 use filter_args::FilterArgs;
 use input_args::InputArgs;
 use limit_args::FindingArgs;
@@ -120,6 +122,8 @@ pub enum Command {
     /// A recording, or some time of tracing, summed up: what was stuck, how long states lasted, who
     /// did most.
     Report(ReportArgs),
+    /// A recording as Parquet, CSV or JSON, for other tools.
+    Export(ExportArgs),
     /// The state diagram, the states one by one, and what the kernel's settings really do.
     Explain(ExplainArgs),
     /// What this machine allows, with the fix for what is missing.
@@ -307,6 +311,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, Refusal> {
         Command::Record(args) => args.check()?,
         Command::Replay(args) => args.lines.output.check()?,
         Command::Report(args) => args.check()?,
+        Command::Export(args) => args.check()?,
         Command::Doctor(_) => {}
     }
     Ok(cli)

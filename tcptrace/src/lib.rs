@@ -3,6 +3,7 @@
 pub mod cli;
 pub mod commands;
 pub mod event;
+pub mod export;
 pub mod kernel;
 pub mod live;
 pub mod model;

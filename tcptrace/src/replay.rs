@@ -11,10 +11,11 @@ use tokio::{
 use crate::{
     event::Event,
     live::{Outcome, Sink, Stop, StopSignals},
+    model::change::Change,
     pipeline::Pipeline,
     recording::Input,
     teller::Teller,
-    time::Timestamp,
+    time::{ClockSample, Timestamp},
 };
 
 /// Bytes that are written in one go.
@@ -79,6 +80,39 @@ pub async fn run(
     }
     note_tails(input);
     Ok(Outcome { summary: pipeline.summary(), stop, incomplete: false })
+}
+
+/// Hands each change to `tell`, and how far it is to `report` after each batch, until the end of `input`
+/// or a signal.
+///
+/// # Errors
+/// If nothing of it can be read, or `tell` fails.
+pub async fn each_change(
+    input: &mut Input,
+    pipeline: &mut Pipeline,
+    tell: &mut dyn FnMut(&Change, &ClockSample) -> Result<()>,
+    report: &mut dyn FnMut(&Input, &Pipeline),
+    signals: &mut StopSignals,
+) -> Result<Stop> {
+    let mut stop = Stop::Expired;
+    while let Some(events) = input.next_batch()? {
+        tokio::select! {
+            biased;
+            why = signals.wait() => { stop = why; break }
+            () = yield_now() => {}
+        }
+        for event in &events {
+            pipeline.feed(event);
+            let clock = *pipeline.clock();
+            pipeline.shown().try_for_each(|change| tell(&change, &clock))?;
+        }
+        report(input, pipeline);
+    }
+    pipeline.finish();
+    let clock = *pipeline.clock();
+    pipeline.shown().try_for_each(|change| tell(&change, &clock))?;
+    note_tails(input);
+    Ok(stop)
 }
 
 fn note_tails(input: &Input) {

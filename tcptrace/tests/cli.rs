@@ -5,7 +5,7 @@ use std::{ffi::OsStr, os::unix::ffi::OsStrExt as _};
 use assert_cmd::Command;
 
 /// Those whose help has examples.
-const COMMANDS: [&str; 10] = [
+const COMMANDS: [&str; 11] = [
     "watch",
     "lifetimes",
     "list",
@@ -14,6 +14,7 @@ const COMMANDS: [&str; 10] = [
     "record",
     "replay",
     "report",
+    "export",
     "explain",
     "doctor",
 ];
@@ -133,10 +134,26 @@ const BAD: &[(&[&str], &str)] = &[
     (&["replay", "-i", "x.arrows", "--speed", "-1"], "-1 is no speed"),
     (&["replay", "-i", "x.arrows", "--speed", "fast"], "fast is no speed"),
     (&["watch", "--duration"], "--duration needs a value: see --help"),
-    (&["record"], "no file to record to: name one, like --output incident.arrows"),
+    (&["record"], "no file to write to: name one, like --output incident.arrows"),
     (&["record", "-o", "-", "--print"], "--print and --output - both write to stdout: name a file"),
     (&["record", "-o", "x", "--min-count", "3"], "no option --min-count"),
     (&["record", "-o", "x", "--compress", "gzip"], "--compress: gzip is not possible: use"),
+    (&["export"], "no recording to read: name one, like --input incident.arrows"),
+    (&["export", "-i", "x", "-o", "y"], "no format to export to: name one, like --to parquet"),
+    (&["export", "-i", "x", "--to", "csv"], "no file to write to: name one, like --output"),
+    (&["export", "-i", "x", "-o", "y", "--to", "orc"], "orc is not possible: use parquet, csv or"),
+    (
+        &["export", "-i", "x", "-o", "y", "--to", "csv", "--partition", "host"],
+        "--partition is for --to parquet: leave one of the two out",
+    ),
+    (
+        &["export", "-i", "x", "-o", "-", "--to", "parquet", "--partition", "host"],
+        "--partition makes folders, and --output - is none: name a folder",
+    ),
+    (
+        &["export", "-i", "x", "-o", "y", "--to", "parquet", "--partition", "hour,hour"],
+        "--partition names the same twice: use host, hour or host,hour",
+    ),
     (
         &["record", "-o", "-", "--rotate", "1h"],
         "--rotate needs files, and --output - is standard output: name a file",
@@ -174,11 +191,11 @@ const BAD: &[(&[&str], &str)] = &[
     (&["wach"], "no command wach: did you mean watch?"),
     (
         &["frobnicate"],
-        "no command frobnicate: use watch, lifetimes, list, stuck, check, record, replay, report, explain or doctor",
+        "no command frobnicate: use watch, lifetimes, list, stuck, check, record, replay, report, export, explain or doctor",
     ),
     (
         &["-q"],
-        "no command given: use watch, lifetimes, list, stuck, check, record, replay, report, explain or doctor",
+        "no command given: use watch, lifetimes, list, stuck, check, record, replay, report, export, explain or doctor",
     ),
     (&["explain", "FIN_WAIT3"], "FIN_WAIT3 is no state or topic: did you mean FIN_WAIT1?"),
     (&["explain", "keepalives"], "keepalives is no state or topic: did you mean keepalive?"),

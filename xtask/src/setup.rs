@@ -2,9 +2,10 @@
 //!
 //! Two things beyond a plain toolchain: the source of the standard library, because `core` is
 //! built for the BPF target, and bpf-linker, which goes into `target/tools` and touches nothing
-//! else on the machine.
+//! else on the machine. The tests need programs that read recordings without us besides; these are
+//! Python packages in an environment of their own, `target/readers`.
 
-use std::process::Command;
+use std::{fs, process::Command};
 
 use anyhow::{Context as _, Result};
 
@@ -30,6 +31,31 @@ pub(crate) fn run(_arguments: &[String]) -> Result<()> {
     bpf_linker()?;
     eprintln!("setup: rust-src and bpf-linker {BPF_LINKER} are in place");
     Ok(())
+}
+
+/// What the readers are, in the format of pip.
+const READERS: &str = "tcptrace/tests/readers/requirements.txt";
+
+/// Makes sure of the programs that the tests compare with: only they need them.
+pub(crate) fn readers() -> Result<()> {
+    let folder = project::root()?.join("target/readers");
+    let (wanted, installed) = (project::root()?.join(READERS), folder.join("installed.txt"));
+    let list = fs::read_to_string(&wanted).with_context(|| format!("cannot read {READERS}"))?;
+    // Written last, so that half an installation does not count.
+    if fs::read_to_string(&installed).is_ok_and(|of_old| of_old == list) {
+        return Ok(());
+    }
+    eprintln!("setup: installing pyarrow, DuckDB and ClickHouse, once; they take 800 MB");
+    let mut create = Command::new("python3");
+    create.args(["-m", "venv", "--clear"]).arg(&folder);
+    project::execute(&mut create)
+        .context("cannot make a Python environment; install python3 with its module venv")?;
+    let mut install = Command::new(folder.join("bin/python"));
+    install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]);
+    install.args(["--only-binary=:all:", "--no-cache-dir", "--requirement"]).arg(&wanted);
+    project::execute(&mut install)
+        .context("cannot install the Python packages; it needs the network")?;
+    fs::write(&installed, list).context("cannot note what is installed")
 }
 
 fn library_source() -> Result<()> {

@@ -14,6 +14,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
         "the kernel tests cannot run (`cargo test --lib --bins` runs those that need no root)",
     )?;
     setup::run(&[])?;
+    setup::readers()?;
     let mut test = project::cargo(["test", "--workspace", "--no-fail-fast"])?;
     if !project::is_root()? {
         test.arg("--config").arg(runner::setting()?);

@@ -19,8 +19,12 @@ const WRONG_USAGE: u8 = 2;
 
 /// What clap calls the command that `check` runs.
 const COMMAND: &str = "<COMMAND>";
-/// The option that says where to record to, as clap names it.
+/// The option that says where to write to, as clap names it.
 const OUTPUT: &str = "--output";
+/// The option that says which recording to read.
+const INPUT: &str = "--input";
+/// The option that says as what.
+const TO: &str = "--to";
 
 /// Why no command is run.
 #[derive(Debug)]
@@ -123,7 +127,13 @@ fn mistake(error: &clap::Error) -> String {
             "no command to run: write it after --, like tcptrace check -- ./test.sh".to_owned()
         }
         ErrorKind::MissingRequiredArgument if option == OUTPUT => {
-            "no file to record to: name one, like --output incident.arrows".to_owned()
+            "no file to write to: name one, like --output incident.arrows".to_owned()
+        }
+        ErrorKind::MissingRequiredArgument if option == INPUT => {
+            "no recording to read: name one, like --input incident.arrows".to_owned()
+        }
+        ErrorKind::MissingRequiredArgument if option == TO => {
+            "no format to export to: name one, like --to parquet".to_owned()
         }
         ErrorKind::MissingRequiredArgument => {
             format!("{option} is missing, which another option needs: add it, or see --help")
@@ -278,11 +288,11 @@ mod tests {
             (&["wach"], "no command wach: did you mean watch?"),
             (
                 &["frobnicate"],
-                "no command frobnicate: use watch, lifetimes, list, stuck, check, record, replay, report, explain or doctor",
+                "no command frobnicate: use watch, lifetimes, list, stuck, check, record, replay, report, export, explain or doctor",
             ),
             (
                 &["-v"],
-                "no command given: use watch, lifetimes, list, stuck, check, record, replay, report, explain or doctor",
+                "no command given: use watch, lifetimes, list, stuck, check, record, replay, report, export, explain or doctor",
             ),
             (
                 &["explain", "-L", "80"],

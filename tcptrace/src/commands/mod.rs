@@ -3,6 +3,7 @@
 pub mod check;
 pub mod doctor;
 pub mod explain;
+pub mod export;
 pub mod lifetimes;
 pub mod list;
 pub mod record;
@@ -32,6 +33,7 @@ pub fn run(cli: &Cli) -> Result<ExitCode> {
         Command::Record(args) => record::run(args, log_programs),
         Command::Replay(args) => replay::run(args),
         Command::Report(args) => report::run(args, log_programs),
+        Command::Export(args) => export::run(args),
         Command::Stuck(args) => stuck::run(args, log_programs),
         Command::Explain(args) => explain::run(args, log_programs),
         Command::Doctor(args) => doctor::run(args),

@@ -205,7 +205,7 @@ pub fn verdict(outcome: &Outcome) -> ExitCode {
 ///
 /// # Errors
 /// If they cannot be read.
-fn open(paths: &[PathBuf]) -> Result<(Input, Options, ClockSample)> {
+pub fn open(paths: &[PathBuf]) -> Result<(Input, Options, ClockSample)> {
     let input = Input::open(paths)?;
     let Metadata { reset_hook, destroy_hook, clock, .. } = *input.metadata();
     Ok((input, Options { reset_hook, destroy_hook, ..Options::default() }, clock))
@@ -355,7 +355,7 @@ fn note_degradation(source: &KernelSource) {
 }
 
 /// Losses are told when they happen: in the data where it has a place for them, else on stderr.
-fn tell_lost(lost: &Lost, clock: &ClockSample, json: bool, out: &mut BytesMut) {
+pub fn tell_lost(lost: &Lost, clock: &ClockSample, json: bool, out: &mut BytesMut) {
     if json {
         let times = times(*clock);
         lost_json(out, &times, lost);

@@ -40,7 +40,7 @@ impl io::Write for Sink<'_> {
 }
 
 /// Serialises by its `Display`, as a string.
-pub(super) struct Shown<T>(pub(super) T);
+pub(crate) struct Shown<T>(pub(crate) T);
 
 impl<T: fmt::Display> Serialize for Shown<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -49,11 +49,17 @@ impl<T: fmt::Display> Serialize for Shown<T> {
 }
 
 /// A kernel address in hexadecimal digits, without 0x, as a string.
-pub(super) struct Hex(pub(super) u64);
+pub(crate) struct Hex(pub(crate) u64);
+
+impl fmt::Display for Hex {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:x}", self.0)
+    }
+}
 
 impl Serialize for Hex {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&format_args!("{:x}", self.0))
+        serializer.collect_str(self)
     }
 }
 

@@ -20,10 +20,10 @@ mod addresses;
 mod bcc;
 mod csv;
 pub mod diagnoses;
-mod fields;
+pub(crate) mod fields;
 #[cfg(test)]
 mod golden;
-mod json;
+pub(crate) mod json;
 mod people;
 mod row;
 mod table;

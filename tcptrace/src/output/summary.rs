@@ -75,6 +75,14 @@ pub fn recorded_text(summary: &Summary, written: &Progress) -> String {
     )
 }
 
+/// The same about so many `rows` of a table that went into `files`.
+#[must_use]
+pub fn exported_text(summary: &Summary, rows: u64, table: &str, files: usize) -> String {
+    let files = counted(files as u64, "file");
+    let rows = counted(rows, table.trim_end_matches('s'));
+    with_losses(summary, &[format!("exported {rows} to {files}")])
+}
+
 fn with_losses(summary: &Summary, told: &[String]) -> String {
     let lost = match summary.lost.total() {
         0 => "nothing lost".to_owned(),

@@ -48,7 +48,7 @@ impl Times {
         self
     }
 
-    pub(super) fn utc(&self, at: Timestamp) -> Utc {
+    pub(crate) fn utc(&self, at: Timestamp) -> Utc {
         // 64 bits of nanoseconds lie well within the years that jiff knows.
         let wall = i128::from(self.clock.wall_ns(at));
         Utc(jiff::Timestamp::from_nanosecond(wall).unwrap_or_default())
@@ -120,7 +120,15 @@ pub(super) fn heads(row: &mut Row, style: &Style, paint: anstyle::Style) {
 
 /// RFC 3339 in UTC with nine digits after the point.
 #[derive(Clone, Copy)]
-pub(super) struct Utc(jiff::Timestamp);
+pub(crate) struct Utc(jiff::Timestamp);
+
+impl Utc {
+    /// Nanoseconds since 1970-01-01.
+    pub(crate) fn ns(self) -> i64 {
+        // It was made from as many, so it fits.
+        i64::try_from(self.0.as_nanosecond()).unwrap_or_default()
+    }
+}
 
 impl Serialize for Utc {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

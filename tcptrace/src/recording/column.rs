@@ -1,17 +1,20 @@
 //! Columns under construction, and columns being read.
 //!
 //! Most columns are empty in most rows, so a column is told only of the rows that have a value;
-//! the gaps are filled when the next value comes or the batch is closed.
+//! the others are null.
 
-use std::{collections::HashMap, marker::PhantomData, sync::Arc};
+use std::{marker::PhantomData, sync::Arc};
 
 use arrow_array::{
     Array, ArrayRef, ArrowPrimitiveType, BinaryArray, BooleanArray, DictionaryArray,
     FixedSizeBinaryArray, PrimitiveArray, StringArray, new_null_array,
     types::{Int8Type, Int32Type},
 };
-use arrow_buffer::{BooleanBuffer, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
+use arrow_buffer::{Buffer, OffsetBuffer, ScalarBuffer};
 use arrow_schema::DataType;
+
+use super::cells::{Bits, Cells};
+use crate::model::map::HashMap;
 
 /// One kind of column.
 pub(super) trait Column: Default {
@@ -25,54 +28,23 @@ pub(super) trait Column: Default {
     fn view(array: &ArrayRef) -> Option<Self::View>;
 }
 
-/// Which rows have a value.
-#[derive(Debug, Default)]
-struct Valid(Vec<u8>);
-
-impl Valid {
-    fn set(&mut self, row: usize) {
-        let byte = row / 8;
-        if self.0.len() <= byte {
-            self.0.resize(byte + 1, 0);
-        }
-        self.0[byte] |= 1 << (row % 8);
-    }
-
-    fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    fn finish(&mut self, rows: usize) -> BooleanBuffer {
-        let mut bits = std::mem::take(&mut self.0);
-        bits.resize(rows.div_ceil(8), 0);
-        BooleanBuffer::new(Buffer::from_vec(bits), 0, rows)
-    }
-
-    fn nulls(&mut self, rows: usize) -> Option<NullBuffer> {
-        Some(NullBuffer::new(self.finish(rows)))
-    }
-}
-
 /// Numbers.
 #[derive(Debug)]
 pub(super) struct Numbers<T: ArrowPrimitiveType> {
-    values: Vec<T::Native>,
-    valid: Valid,
+    cells: Cells<T::Native>,
+    valid: Bits,
 }
 
 impl<T: ArrowPrimitiveType> Default for Numbers<T> {
     fn default() -> Self {
-        Self { values: Vec::new(), valid: Valid::default() }
+        Self { cells: Cells::default(), valid: Bits::default() }
     }
 }
 
 impl<T: ArrowPrimitiveType> Numbers<T> {
-    /// Sets the value of a row, none of which may come after a later one.
+    /// Sets the value of a row.
     pub(super) fn set(&mut self, row: usize, value: T::Native) {
-        if self.values.len() < row {
-            self.values.resize(row, T::Native::default());
-        }
-        self.values.push(value);
+        *self.cells.at(row) = value;
         self.valid.set(row);
     }
 
@@ -95,10 +67,8 @@ impl<T: ArrowPrimitiveType> Column for Numbers<T> {
         if self.valid.is_empty() {
             return new_null_array(&T::DATA_TYPE, rows);
         }
-        let mut values = std::mem::take(&mut self.values);
-        values.resize(rows, T::Native::default());
-        let nulls = self.valid.nulls(rows);
-        Arc::new(PrimitiveArray::<T>::new(ScalarBuffer::from(values), nulls))
+        let values = ScalarBuffer::new(self.cells.finish(rows), 0, rows);
+        Arc::new(PrimitiveArray::<T>::new(values, self.valid.nulls(rows)))
     }
 
     fn view(array: &ArrayRef) -> Option<Self::View> {
@@ -109,8 +79,8 @@ impl<T: ArrowPrimitiveType> Column for Numbers<T> {
 /// Yes or no.
 #[derive(Debug, Default)]
 pub(super) struct Flags {
-    values: Valid,
-    valid: Valid,
+    values: Bits,
+    valid: Bits,
 }
 
 impl Flags {
@@ -213,16 +183,15 @@ pub(super) fn get<T: ArrowPrimitiveType>(
 /// Sixteen bytes.
 #[derive(Debug, Default)]
 pub(super) struct Addresses {
-    values: Vec<u8>,
-    valid: Valid,
+    cells: Cells<i128>,
+    valid: Bits,
 }
 
 const ADDRESS: i32 = 16;
 
 impl Addresses {
     pub(super) fn set(&mut self, row: usize, value: [u8; 16]) {
-        self.values.resize(row * 16, 0);
-        self.values.extend_from_slice(&value);
+        *self.cells.at(row) = i128::from_ne_bytes(value);
         self.valid.set(row);
     }
 }
@@ -235,10 +204,11 @@ impl Column for Addresses {
     }
 
     fn finish(&mut self, rows: usize) -> ArrayRef {
-        let mut values = std::mem::take(&mut self.values);
-        values.resize(rows * 16, 0);
-        let nulls = self.valid.nulls(rows);
-        Arc::new(FixedSizeBinaryArray::new(ADDRESS, Buffer::from_vec(values), nulls))
+        if self.valid.is_empty() {
+            return new_null_array(&Self::data_type(), rows);
+        }
+        let values = self.cells.finish(rows);
+        Arc::new(FixedSizeBinaryArray::new(ADDRESS, values, self.valid.nulls(rows)))
     }
 
     fn view(array: &ArrayRef) -> Option<Self::View> {
@@ -252,7 +222,7 @@ impl Column for Addresses {
 pub(super) struct Bytes {
     offsets: Vec<i32>,
     data: Vec<u8>,
-    valid: Valid,
+    valid: Bits,
 }
 
 impl Bytes {

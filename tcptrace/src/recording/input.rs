@@ -4,6 +4,10 @@ use std::{
     fs::{self, File},
     io::{self, BufReader, Read},
     path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use anyhow::{Context as _, Result, bail};
@@ -25,6 +29,24 @@ pub struct Input {
     first: Metadata,
     /// What was wrong with the ends of those that are done.
     tails: Vec<(PathBuf, Tail)>,
+    /// Bytes of all of them, if they are files.
+    size: Option<u64>,
+    /// Bytes read so far.
+    read: Arc<AtomicU64>,
+}
+
+/// Counts what is read.
+struct Counted<R> {
+    source: R,
+    read: Arc<AtomicU64>,
+}
+
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.source.read(buffer)?;
+        self.read.fetch_add(count as u64, Ordering::Relaxed);
+        Ok(count)
+    }
 }
 
 impl Input {
@@ -51,11 +73,14 @@ impl Input {
                 empty.into_iter().map(|path| (path, Tail { broken: broken(), ..Tail::default() })),
             );
         }
+        let size = waiting.iter().map(|path| size(path)).sum();
         waiting.reverse();
         let path = waiting.pop().context("no recording was named")?;
-        let recording = open(&path)?;
+        let read = Arc::default();
+        let recording = open(&path, &read)?;
         let first = recording.metadata().clone();
-        Ok(Self { waiting, upto: Timestamp(0), current: (path, recording), first, tails })
+        let current = (path, recording);
+        Ok(Self { waiting, upto: Timestamp(0), current, first, tails, size, read })
     }
 
     /// What describes the first of them.
@@ -77,7 +102,7 @@ impl Input {
                 return Ok(Some(events));
             }
             let next = match self.waiting.pop() {
-                Some(next) => Some((open(&next)?, next)),
+                Some(next) => Some((open(&next, &self.read)?, next)),
                 None => None,
             };
             let (before, mut tail) = (recording.metadata(), recording.tail().clone());
@@ -108,6 +133,14 @@ impl Input {
         Ok(())
     }
 
+    /// The share of their bytes that was read, from 0 to 1; `None` if it is not known how many they are.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "a share for people need not be exact")]
+    pub fn share(&self) -> Option<f64> {
+        let size = self.size.filter(|size| *size > 0)?;
+        Some((self.read.load(Ordering::Relaxed) as f64 / size as f64).min(1.0))
+    }
+
     /// What was wrong with the ends of those that were read.
     #[must_use]
     pub fn tails(&self) -> &[(PathBuf, Tail)] {
@@ -119,7 +152,7 @@ impl Input {
 fn in_order(paths: Vec<PathBuf>) -> Result<(Vec<PathBuf>, Vec<PathBuf>)> {
     let (mut begun, mut empty) = (Vec::new(), Vec::new());
     for path in paths {
-        match open(&path) {
+        match open(&path, &Arc::default()) {
             Ok(recording) => begun.push((recording.metadata().clock.boot, path)),
             Err(error) if error.is::<NothingWritten>() => empty.push(path),
             Err(error) => return Err(error),
@@ -146,12 +179,19 @@ fn last_tick(events: &[Event]) -> Option<Timestamp> {
     })
 }
 
-fn open(path: &Path) -> Result<Recording<Box<dyn Read>>> {
+/// Bytes of a file; of nothing else can they be known.
+fn size(path: &Path) -> Option<u64> {
+    let metadata = path.metadata().ok()?;
+    metadata.is_file().then_some(metadata.len())
+}
+
+fn open(path: &Path, read: &Arc<AtomicU64>) -> Result<Recording<Box<dyn Read>>> {
     let source: Box<dyn Read> = if path.as_os_str() == "-" {
         Box::new(BufReader::new(io::stdin()))
     } else {
         let file = File::open(path)
             .with_context(|| format!("cannot read {}: name a recording", path.display()))?;
+        let file = Counted { source: file, read: Arc::clone(read) };
         Box::new(BufReader::with_capacity(1 << 20, file))
     };
     Recording::open(source).with_context(|| path.display().to_string())

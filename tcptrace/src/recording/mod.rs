@@ -3,6 +3,7 @@
 //! A recording is an Apache Arrow IPC stream with one schema, in which a row is an event. It is whole
 //! up to its last complete batch, however it ended.
 
+mod cells;
 mod column;
 mod input;
 mod message;

@@ -19,6 +19,8 @@ use super::{
 };
 use crate::event::Event;
 
+/// Events made in one go: a whole batch of them would not stay in the processor's cache.
+const CHUNK: usize = 512;
 const WRONG_TYPE: &str = "a column has a type that no version wrote";
 /// Why what follows the last whole batch is missing, if nothing else is wrong.
 const NO_END: &str = "its recorder was killed, or still writes";
@@ -60,6 +62,8 @@ pub struct Recording<R> {
     columns: Columns,
     metadata: Metadata,
     tail: Tail,
+    /// The batch that is being read, with the next row and the number of rows.
+    open: Option<(View, usize, usize)>,
     ended: bool,
 }
 
@@ -107,7 +111,7 @@ impl<R: Read> Recording<R> {
             known: (!all).then_some(known),
             dictionaries: HashMap::new(),
         };
-        Ok(Self { messages, columns, metadata, tail: Tail::default(), ended: false })
+        Ok(Self { messages, columns, metadata, tail: Tail::default(), open: None, ended: false })
     }
 
     /// What describes it as a whole.
@@ -116,11 +120,35 @@ impl<R: Read> Recording<R> {
         &self.metadata
     }
 
-    /// The events of the next batch; `None` at the end, or where what follows cannot be read.
+    /// The next events; `None` at the end, or where what follows cannot be read.
     ///
     /// # Errors
     /// If a column has another type than ours, so that nothing of the batch can be trusted.
     pub fn next_batch(&mut self) -> Result<Option<Vec<Event>>> {
+        loop {
+            let Some((view, begin, rows)) = &mut self.open else {
+                match self.next_rows()? {
+                    Some(batch) => self.open = Some((batch.0, 0, batch.1)),
+                    None => return Ok(None),
+                }
+                continue;
+            };
+            let end = (*begin + CHUNK).min(*rows);
+            let mut events = Vec::with_capacity(end - *begin);
+            events.extend((*begin..end).filter_map(|row| view.event(row)));
+            self.tail.skipped += (end - *begin - events.len()) as u64;
+            *begin = end;
+            if end == *rows {
+                self.open = None;
+            }
+            if !events.is_empty() {
+                return Ok(Some(events));
+            }
+        }
+    }
+
+    /// The next batch, and how many rows it has.
+    fn next_rows(&mut self) -> Result<Option<(View, usize)>> {
         while !self.ended {
             let batch = match self.messages.next() {
                 Ok(Next::Message(message, body)) => self.columns.take(&message, &body),
@@ -132,7 +160,10 @@ impl<R: Read> Recording<R> {
                 Err(error) => Err(error),
             };
             match batch {
-                Ok(Some(batch)) => return self.events(&batch).map(Some),
+                Ok(Some(batch)) => {
+                    let view = View::new(&batch).context(WRONG_TYPE)?;
+                    return Ok(Some((view, batch.num_rows())));
+                }
                 Ok(None) => {}
                 Err(error) => {
                     self.ended = true;
@@ -141,15 +172,6 @@ impl<R: Read> Recording<R> {
             }
         }
         Ok(None)
-    }
-
-    fn events(&mut self, batch: &RecordBatch) -> Result<Vec<Event>> {
-        let view = View::new(batch).context(WRONG_TYPE)?;
-        let rows = batch.num_rows();
-        let mut events = Vec::with_capacity(rows);
-        events.extend((0..rows).filter_map(|row| view.event(row)));
-        self.tail.skipped += (rows - events.len()) as u64;
-        Ok(events)
     }
 
     /// How it ended, as far as known by now.

@@ -20,6 +20,9 @@ const MAX_ROWS: usize = 65_536;
 /// Bytes of text in a batch, roughly: a reader need not believe in more than some times as many.
 const MAX_TEXT: usize = 16 << 20;
 
+/// How hard zstd tries.
+const LEVEL: i32 = 1;
+
 /// How the bytes of columns are compressed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Compression {
@@ -54,11 +57,13 @@ impl Encoder {
     /// If the compression is not part of this build.
     pub fn new(metadata: &Metadata, compression: Compression) -> Result<Self> {
         let compression = match compression {
-            Compression::Zstd => Some(CompressionType::ZSTD),
-            Compression::Lz4 => Some(CompressionType::LZ4_FRAME),
-            Compression::None => None,
+            Compression::Zstd => (Some(CompressionType::ZSTD), Some(LEVEL)),
+            Compression::Lz4 => (Some(CompressionType::LZ4_FRAME), None),
+            Compression::None => (None, None),
         };
-        let options = IpcWriteOptions::default().try_with_compression(compression)?;
+        let options = IpcWriteOptions::default()
+            .try_with_compression(compression.0)?
+            .try_with_compression_level(compression.1)?;
         let schema = schema::schema(metadata.write());
         let stream = StreamWriter::try_new_with_options(Vec::new(), &schema, options)
             .context("cannot begin a recording")?;

@@ -1,7 +1,7 @@
 //! `tcptrace record`, and the views that read what it wrote.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     env, fs,
     fs::File,
     path::{Path, PathBuf},
@@ -13,12 +13,13 @@ use anyhow::{Context as _, Result, ensure};
 use libtest_mimic::Trial;
 use rustix::process::Signal;
 use serde_json::{Value, json};
+use tcptrace::{event::Event, recording::Input};
 
-use crate::{needing_root, script, stage::Stage, surroundings::Run, sys};
+use crate::{namespace::Namespace, needing_root, script, stage::Stage, surroundings::Run, sys};
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_tcptrace");
+pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_tcptrace");
 /// How long a program may take for what it does, on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// One who does not close, one who half-closes and waits, one who leaves an orphan, and one whose
 /// connection is over.
@@ -39,11 +40,12 @@ const STEPS: &str = "
 /// As many findings come of it: two held, one waiting, one orphan, one leaked.
 const FINDINGS: usize = 5;
 
-pub(crate) fn trials() -> [Trial; 2] {
+pub(crate) fn trials() -> [Trial; 3] {
     type Test = fn() -> Result<()>;
-    let tests: [(&str, Test); 2] = [
+    let tests: [(&str, Test); 3] = [
         ("record: the views read what was live, the same", same_as_live),
         ("record: a recorder that is killed leaves what it has written", killed),
+        ("record: what happens to others is not written", others),
     ];
     tests.map(|(name, test)| Trial::test(name, needing_root(test)))
 }
@@ -53,6 +55,8 @@ pub(crate) struct Recorder {
     child: Child,
     pub(crate) recording: PathBuf,
     printed: PathBuf,
+    /// What it says on stderr.
+    said: PathBuf,
 }
 
 impl Recorder {
@@ -60,16 +64,17 @@ impl Recorder {
     pub(crate) fn start(name: &str, stage: &Stage) -> Result<Self> {
         let place =
             |end: &str| env::temp_dir().join(format!("tcptrace-{name}-{}.{end}", process::id()));
-        let (recording, printed) = (place("arrows"), place("txt"));
+        let (recording, printed, said) = (place("arrows"), place("txt"), place("err"));
         let netns = stage.here.path();
         let child = Command::new(PROGRAM)
             .args(["record", "--print", "--force", "--for", "1s", "--netns", &netns, "-o"])
             .arg(&recording)
             .stdin(Stdio::null())
             .stdout(File::create(&printed)?)
+            .stderr(File::create(&said)?)
             .spawn()
             .context("cannot start the recorder")?;
-        let recorder = Self { child, recording, printed };
+        let recorder = Self { child, recording, printed, said };
         let deadline = Instant::now() + PATIENCE;
         // The first line is the names of the columns.
         while fs::read_to_string(&recorder.printed)?.lines().count() < 2 {
@@ -83,8 +88,13 @@ impl Recorder {
         ensure!(sys::end(self.child.id(), signal, PATIENCE)?, "the recorder does not end");
         let status = self.child.wait()?;
         let in_order = status.code() == Some(0) || signal == Signal::KILL;
-        ensure!(in_order, "the recorder ended with {status}");
+        ensure!(in_order, "the recorder ended with {status}: {}", self.said()?);
         Ok(())
+    }
+
+    /// What it said on stderr.
+    pub(crate) fn said(&self) -> Result<String> {
+        fs::read_to_string(&self.said).context("cannot read what the recorder said")
     }
 
     /// What a view says of the recording, without root's rights: it needs none.
@@ -100,6 +110,7 @@ impl Drop for Recorder {
         _ = self.child.wait();
         _ = fs::remove_file(&self.recording);
         _ = fs::remove_file(&self.printed);
+        _ = fs::remove_file(&self.said);
     }
 }
 
@@ -244,5 +255,34 @@ fn killed() -> Result<()> {
         "a recording is not overwritten unasked: {} {stderr}",
         again.status
     );
+    Ok(())
+}
+
+/// Every socket that goes is told by a hook, which knows less of it than a transition.
+fn others() -> Result<()> {
+    const THEIRS: usize = 300;
+    let stage = Stage::new()?;
+    let mut recorder = Recorder::start("others", &stage)?;
+    let elsewhere = Namespace::new()?;
+    for port in 1..=THEIRS {
+        elsewhere.refuse(u16::try_from(port)?)?;
+    }
+    // What came before its last event has come.
+    stage.here.refuse(9)?;
+    recorder.end(Signal::INT)?;
+    let mut input = Input::open(std::slice::from_ref(&recorder.recording))?;
+    let (mut hooked, mut ours) = (Vec::new(), BTreeSet::new());
+    while let Some(events) = input.next_batch()? {
+        for event in events {
+            match event {
+                Event::Hook(hook) => hooked.push(hook.cookie),
+                Event::Transition(transition) => drop(ours.insert(transition.cookie)),
+                _ => {}
+            }
+        }
+    }
+    ensure!(hooked.iter().any(|cookie| ours.contains(cookie)), "ours are there");
+    let theirs = hooked.iter().filter(|cookie| !ours.contains(cookie)).count();
+    ensure!(theirs < THEIRS, "{theirs} hooks of others beside {} of all", hooked.len());
     Ok(())
 }

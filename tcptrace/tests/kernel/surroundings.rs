@@ -15,7 +15,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use socket2::{Domain, Protocol, Socket, Type};
 
-use crate::{needing_root, nested};
+use crate::needing_root;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_tcptrace");
 /// How long a line or the end of a run may take on a busy machine.
@@ -23,7 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) fn trials() -> Vec<Trial> {
     type Test = fn() -> Result<()>;
-    let tests: [(&str, Test); 10] = [
+    let tests: [(&str, Test); 9] = [
         ("without BTF the classic tracepoint claims nothing", without_btf),
         ("without BTF and tracefs the fix is named", without_btf_and_tracefs),
         ("without BTF the list comes from netlink and /proc", list_without_btf),
@@ -33,7 +33,6 @@ pub(crate) fn trials() -> Vec<Trial> {
         ("a closed pipe ends the run quietly", closed_pipe),
         ("SIGTERM ends the run in order", terminated),
         ("the kernel programs can log", logging),
-        ("what an interrupt hides is told all the same", nested::run),
     ];
     tests
         .map(|(name, test)| Trial::test(format!("surroundings: {name}"), needing_root(test)))

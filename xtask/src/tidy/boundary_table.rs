@@ -86,8 +86,33 @@ pub(super) const BOUNDARIES: &[Boundary] = &[
     Boundary {
         modules: Modules::AllBut(&["recording"]),
         may: &[],
-        may_not: &["arrow_array", "arrow_buffer", "arrow_ipc", "arrow_schema"],
+        may_not: &["arrow_buffer", "arrow_ipc"],
         why: "only recording/ knows how events lie in a file",
+    },
+    Boundary {
+        modules: Modules::AllBut(&["recording", "export"]),
+        may: &[],
+        may_not: &["arrow_array", "arrow_schema"],
+        why: "only recording/ and export/ have columns",
+    },
+    Boundary {
+        modules: Modules::AllBut(&["export"]),
+        may: &[],
+        may_not: &["parquet"],
+        why: "only export/ knows how rows lie in a Parquet file",
+    },
+    Boundary {
+        modules: Modules::These(&["export"]),
+        may: &[],
+        may_not: &[
+            "crate::cli",
+            "crate::commands",
+            "crate::kernel",
+            "crate::live",
+            "crate::pipeline",
+            "crate::replay",
+        ],
+        why: "export turns changes into tables, wherever the changes come from",
     },
     Boundary {
         modules: Modules::These(&["kernel"]),

@@ -38,37 +38,38 @@ const HEADER: &str = "type,conn,family,laddr,lport,raddr,rport,v4mapped,role,ope
     states.CLOSING,states.CLOSE_WAIT,states.LAST_ACK,tx_bytes,rx_bytes,retransmits,srtt_us,\
     end,pid,comm,owner,netns\n";
 
+/// What is told of a finished connection, under the names that JSON has for it.
 #[derive(Serialize)]
-struct Fields<'a> {
+pub(crate) struct Fields<'a> {
     #[serde(rename = "type")]
-    kind: &'static str,
-    conn: Shown<ConnectionId>,
-    family: Option<&'static str>,
-    laddr: Option<IpAddr>,
-    lport: Option<u16>,
-    raddr: Option<IpAddr>,
-    rport: Option<u16>,
+    pub(crate) kind: &'static str,
+    pub(crate) conn: Shown<ConnectionId>,
+    pub(crate) family: Option<&'static str>,
+    pub(crate) laddr: Option<IpAddr>,
+    pub(crate) lport: Option<u16>,
+    pub(crate) raddr: Option<IpAddr>,
+    pub(crate) rport: Option<u16>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    v4mapped: Option<bool>,
-    role: Option<&'static str>,
-    opened: Option<Utc>,
-    closed: Utc,
-    lifetime_ns: Option<u64>,
-    states: States<'a>,
-    tx_bytes: Option<u64>,
-    rx_bytes: Option<u64>,
-    retransmits: Option<u32>,
-    srtt_us: Option<u32>,
-    end: Option<&'static str>,
-    pid: Option<u32>,
-    comm: Option<&'a str>,
-    owner: Option<&'static str>,
-    netns: Option<u32>,
+    pub(crate) v4mapped: Option<bool>,
+    pub(crate) role: Option<&'static str>,
+    pub(crate) opened: Option<Utc>,
+    pub(crate) closed: Utc,
+    pub(crate) lifetime_ns: Option<u64>,
+    pub(crate) states: States<'a>,
+    pub(crate) tx_bytes: Option<u64>,
+    pub(crate) rx_bytes: Option<u64>,
+    pub(crate) retransmits: Option<u32>,
+    pub(crate) srtt_us: Option<u32>,
+    pub(crate) end: Option<&'static str>,
+    pub(crate) pid: Option<u32>,
+    pub(crate) comm: Option<&'a str>,
+    pub(crate) owner: Option<&'static str>,
+    pub(crate) netns: Option<u32>,
 }
 
 /// In JSON an object of the states with a known time; in CSV all of them, in order.
-struct States<'a> {
-    ns: &'a [Option<u64>; STATE_SLOTS],
+pub(crate) struct States<'a> {
+    pub(crate) ns: &'a [Option<u64>; STATE_SLOTS],
     csv: bool,
 }
 
@@ -82,7 +83,13 @@ impl Serialize for States<'_> {
     }
 }
 
-fn fields<'a>(times: &Times, life: &'a Finished, comm: Option<&'a str>, csv: bool) -> Fields<'a> {
+/// The fields of one; in CSV all columns are always there.
+pub(crate) fn fields<'a>(
+    times: &Times,
+    life: &'a Finished,
+    comm: Option<&'a str>,
+    csv: bool,
+) -> Fields<'a> {
     let tuple = &life.identity.tuple;
     Fields {
         kind: "connection",

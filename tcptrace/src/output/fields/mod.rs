@@ -1,7 +1,7 @@
-//! Records as named fields, for JSON and CSV. The names are a promise.
+//! Records as named fields, for JSON, CSV and tables. The names are a promise.
 
-pub(super) mod connections;
+pub(crate) mod connections;
 pub(super) mod sockets;
 pub(super) mod stuck;
 pub(super) mod stuck_csv;
-pub(super) mod transitions;
+pub(crate) mod transitions;

@@ -36,35 +36,42 @@ pub(in crate::output) fn json(out: &mut BytesMut, times: &Times, moved: &Moved) 
 const HEADER: &str = "type,time,boot_ns,conn,family,laddr,lport,raddr,rport,v4mapped,from,to,dwell_ns,dwell,\
     evidence,reason,pid,comm,owner,netns,cookie,skaddr\n";
 
+/// What is told of a transition, under the names that JSON has for it.
 #[derive(Serialize)]
-struct Fields<'a> {
+pub(crate) struct Fields<'a> {
     #[serde(rename = "type")]
-    kind: &'static str,
-    time: Utc,
-    boot_ns: u64,
-    conn: Shown<ConnectionId>,
-    family: Option<&'static str>,
-    laddr: Option<IpAddr>,
-    lport: Option<u16>,
-    raddr: Option<IpAddr>,
-    rport: Option<u16>,
+    pub(crate) kind: &'static str,
+    pub(crate) time: Utc,
+    pub(crate) boot_ns: u64,
+    pub(crate) conn: Shown<ConnectionId>,
+    pub(crate) family: Option<&'static str>,
+    pub(crate) laddr: Option<IpAddr>,
+    pub(crate) lport: Option<u16>,
+    pub(crate) raddr: Option<IpAddr>,
+    pub(crate) rport: Option<u16>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    v4mapped: Option<bool>,
-    from: &'static str,
-    to: &'static str,
-    dwell_ns: Option<u64>,
-    dwell: &'static str,
-    evidence: &'static str,
-    reason: Option<&'static str>,
-    pid: Option<u32>,
-    comm: Option<&'a str>,
-    owner: Option<&'static str>,
-    netns: Option<u32>,
-    cookie: Option<u64>,
-    skaddr: Option<Hex>,
+    pub(crate) v4mapped: Option<bool>,
+    pub(crate) from: &'static str,
+    pub(crate) to: &'static str,
+    pub(crate) dwell_ns: Option<u64>,
+    pub(crate) dwell: &'static str,
+    pub(crate) evidence: &'static str,
+    pub(crate) reason: Option<&'static str>,
+    pub(crate) pid: Option<u32>,
+    pub(crate) comm: Option<&'a str>,
+    pub(crate) owner: Option<&'static str>,
+    pub(crate) netns: Option<u32>,
+    pub(crate) cookie: Option<u64>,
+    pub(crate) skaddr: Option<Hex>,
 }
 
-fn fields<'a>(times: &Times, moved: &'a Moved, comm: Option<&'a str>, csv: bool) -> Fields<'a> {
+/// The fields of one; in CSV all columns are always there.
+pub(crate) fn fields<'a>(
+    times: &Times,
+    moved: &'a Moved,
+    comm: Option<&'a str>,
+    csv: bool,
+) -> Fields<'a> {
     let identity = &moved.identity;
     let tuple = &identity.tuple;
     Fields {
