@@ -22,7 +22,8 @@ pub(crate) struct Cost {
 /// Nothing is counted while nobody has asked the kernel to (`aya::sys::enable_stats`).
 pub(crate) fn costs(pid: Pid) -> Result<BTreeMap<String, Cost>> {
     let mut costs = BTreeMap::new();
-    let by_id: BTreeMap<u32, Cost> = descriptors(pid)?.iter().filter_map(|text| cost(text)).collect();
+    let by_id: BTreeMap<u32, Cost> =
+        descriptors(pid)?.iter().filter_map(|text| cost(text)).collect();
     for program in loaded_programs() {
         // Those of other processes may go while they are looked at.
         let Ok(program) = program else { continue };
@@ -64,7 +65,8 @@ fn field(text: &str, name: &str) -> Option<u64> {
 mod tests {
     use super::*;
 
-    const PROGRAM: &str = "pos:\t0\nprog_type:\t26\nprog_id:\t812\nrun_time_ns:\t9000\nrun_cnt:\t75\n";
+    const PROGRAM: &str =
+        "pos:\t0\nprog_type:\t26\nprog_id:\t812\nrun_time_ns:\t9000\nrun_cnt:\t75\n";
     const LINK: &str = "pos:\t0\nlink_type:\ttracing\nlink_id:\t7\nprog_id:\t812\n";
 
     #[test]

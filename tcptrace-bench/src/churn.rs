@@ -24,10 +24,8 @@ const STEP: u32 = 64;
 const PACE: Duration = Duration::from_millis(1);
 
 /// Settings of the namespace. Few sockets may stay in TIME_WAIT, or they would pile up by millions.
-const SETTINGS: [(&str, &str); 2] = [
-    ("net/ipv4/tcp_max_tw_buckets", "1000"),
-    ("net/ipv4/ip_local_port_range", "1024 65000"),
-];
+const SETTINGS: [(&str, &str); 2] =
+    [("net/ipv4/tcp_max_tw_buckets", "1000"), ("net/ipv4/ip_local_port_range", "1024 65000")];
 
 /// What a load came to.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -68,7 +66,8 @@ pub(crate) fn run(load: &Load) -> Result<()> {
 fn churn(thread: u8, load: &Load) -> Result<u64> {
     let listen = |server| TcpListener::bind((Ipv4Addr::new(127, 1, thread, server), 9100));
     let listeners = (1..=SERVERS).map(listen).collect::<io::Result<Vec<_>>>()?;
-    let addresses = listeners.iter().map(TcpListener::local_addr).collect::<io::Result<Vec<_>>>()?;
+    let addresses =
+        listeners.iter().map(TcpListener::local_addr).collect::<io::Result<Vec<_>>>()?;
     let length = Duration::from_secs_f64(load.seconds);
     let started = Instant::now();
     let mut count: u64 = 0;

@@ -23,9 +23,9 @@ use tcptrace_common::tcp_state::TcpState::{
 
 /// Connections that are open at the same time.
 const OPEN: u64 = 1000;
-/// From one event to the next: a busy host, of whose closed connections half a million are in
+/// Nanoseconds from one event to the next: a busy host, of whose closed connections half a million are in
 /// TIME_WAIT at any time.
-const PACE: Duration = Duration::from_micros(10);
+const PACE_NS: u64 = 10_000;
 /// So many events are as many as the tracer finds when it looks at its buffer.
 const LOOK: u64 = 400;
 /// More bytes than an event takes in a file, for whether there is room.
@@ -78,7 +78,7 @@ pub(crate) fn generate(path: &Path, events: u64) -> Result<u64> {
     let mut encoder = Encoder::new(&metadata, Compression::Zstd)?;
     let mut transitions = 0;
     for number in 0..events {
-        let at = clock.boot + PACE * u32::try_from(number % 1_000_000)? + PACE * 1_000_000 * u32::try_from(number / 1_000_000)?;
+        let at = Timestamp(clock.boot.0 + number * PACE_NS);
         let event = event(number, at);
         transitions += u64::from(matches!(event, Event::Transition(_)));
         encoder.add(&event);
@@ -106,9 +106,9 @@ fn event(number: u64, at: Timestamp) -> Event {
     if from == to {
         return Event::Hook(Hook { at, skaddr, cookie, kind: HookKind::Destroyed });
     }
-    // What the kernel does not know yet (design of the tracepoint, `set_state.rs`).
-    let (is_first, owned) = (from == Close || from == Listen, matches!(to, SynSent | FinWait1 | LastAck));
-    let port = (!(is_first && side == Client)).then(|| 1024 + (connection / SERVERS % 60_000) as u16);
+    let owned = matches!(to, SynSent | FinWait1 | LastAck);
+    // The kernel has not chosen it yet when the first event comes.
+    let port = (to != SynSent).then(|| 1024 + (connection / SERVERS % 60_000) as u16);
     let client = end(Ipv4Addr::new(10, 0, 0, 1), port);
     let server = end(Ipv4Addr::new(10, 1, 0, (connection % SERVERS) as u8), Some(443));
     let (local, remote) = if side == Client { (client, server) } else { (server, client) };
@@ -126,7 +126,8 @@ fn event(number: u64, at: Timestamp) -> Event {
             dead: matches!(from, FinWait1 | FinWait2 | LastAck),
             done: matches!(from, FinWait2 | CloseWait | LastAck),
             shutdown: if matches!(from, FinWait1 | FinWait2 | CloseWait | LastAck) { 3 } else { 0 },
-            inode: matches!(to, SynSent | FinWait1).then_some(100_000 + (connection % 1_000_000) as u32),
+            inode: matches!(to, SynSent | FinWait1)
+                .then_some(100_000 + (connection % 1_000_000) as u32),
             ..SocketFields::default()
         }),
         on_cpu: owned.then(|| Process {
@@ -164,7 +165,10 @@ mod tests {
                 Event::Transition(transition) => {
                     let before = states.insert(transition.skaddr, transition.to);
                     let is_new = matches!(transition.from, Close | Listen);
-                    assert!(is_new && before.is_none_or(|state| state == Close) || before == Some(transition.from));
+                    assert!(
+                        is_new && before.is_none_or(|state| state == Close)
+                            || before == Some(transition.from)
+                    );
                 }
                 Event::Hook(hook) => {
                     assert_eq!(states.get(&hook.skaddr), Some(&Close));

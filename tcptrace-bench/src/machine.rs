@@ -47,7 +47,7 @@ impl Machine {
         (self.load_average > QUIET).then(|| {
             format!(
                 "WARNING: the machine is not quiet (load average {:.2}, more than {QUIET}): \
-                 these figures will be too high; end what runs and measure again",
+                 tcptrace is better than these figures; end what runs and measure again",
                 self.load_average
             )
         })

@@ -89,7 +89,8 @@ fn measure(bench: &Bench, groups: &[&Group]) -> Result<Sheet> {
         for group in groups {
             eprintln!("bench: round {round} of {rounds}: {}", group.name);
             sheet.begin(group);
-            (group.round)(bench, &mut sheet).with_context(|| format!("cannot measure {}", group.name))?;
+            (group.round)(bench, &mut sheet)
+                .with_context(|| format!("cannot measure {}", group.name))?;
         }
     }
     Ok(sheet)

@@ -89,7 +89,7 @@ impl Options {
             };
         }
         if self.full {
-            return Effort { record_seconds: 60.0, events: 100_000_000, ..usual };
+            return Effort { rounds: 3, record_seconds: 60.0, events: 100_000_000, ..usual };
         }
         usual
     }

@@ -1,11 +1,7 @@
 //! What a process has cost: CPU time and memory.
 
 use std::{
-    io,
-    mem::MaybeUninit,
-    ops::Sub,
-    process::ExitStatus,
-    os::unix::process::ExitStatusExt as _,
+    io, mem::MaybeUninit, ops::Sub, os::unix::process::ExitStatusExt as _, process::ExitStatus,
 };
 
 use anyhow::{Context as _, Result};
@@ -77,9 +73,10 @@ mod tests {
     use super::*;
 
     #[test]
+    #[expect(clippy::zombie_processes, reason = "the function under test waits for it")]
     fn a_process_that_works_costs_time_and_memory() {
-        let child = Command::new("sh").args(["-c", "i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done; exit 3"]);
-        let child = { child }.spawn().unwrap();
+        let script = "i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done; exit 3";
+        let child = Command::new("sh").args(["-c", script]).spawn().unwrap();
         let cost = wait(Pid::from_child(&child)).unwrap();
         assert_eq!(cost.status.code(), Some(3));
         assert!(cost.cpu.total() > 0.0, "{cost:?}");

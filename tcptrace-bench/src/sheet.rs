@@ -117,8 +117,7 @@ mod tests {
     use super::*;
 
     const SPEED: Measure = Measure { name: "speed", unit: "/s", budget: None };
-    const GROUP: Group =
-        Group { name: "all", about: "", is_main: true, round: |_, _| Ok(()) };
+    const GROUP: Group = Group { name: "all", about: "", is_main: true, round: |_, _| Ok(()) };
 
     #[test]
     fn the_median_does_not_care_for_one_that_is_far_off() {

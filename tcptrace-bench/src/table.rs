@@ -38,8 +38,7 @@ fn rows(rows: &[Row]) -> String {
 }
 
 fn line([name, median, lowest, highest, unit, budget]: [&str; 6]) -> String {
-    let line =
-        format!("  {name:<33}{median:>10}{lowest:>10}{highest:>10}  {unit:<7}{budget:>6}");
+    let line = format!("  {name:<33}{median:>10}{lowest:>10}{highest:>10}  {unit:<7}{budget:>6}");
     line.trim_end().to_owned() + "\n"
 }
 

@@ -10,7 +10,7 @@ use crate::{
 };
 
 const BARE: Measure = Measure { name: "connections", unit: "/s", budget: None };
-const KEPT: Measure = Measure { name: "connections kept", unit: "%", budget: None };
+const KEPT: Measure = Measure { name: "kept", unit: "%", budget: None };
 const KEPT_BY_RECORD: Measure = Measure { budget: Some("≥ 90"), ..KEPT };
 const LOST: Measure = Measure { name: "lost", unit: "", budget: Some("0") };
 
@@ -18,8 +18,9 @@ const LOST: Measure = Measure { name: "lost", unit: "", budget: Some("0") };
 const TURNS: [&[&[&str]]; 2] = [&[&["watch"], &["watch", "--json"]], &[&["record"], &["stuck"]]];
 
 pub(crate) fn round(bench: &Bench, sheet: &mut Sheet) -> Result<()> {
-    for threads in [1, 2] {
-        // One processor is left for the tracer, or none.
+    // A processor is left for the tracer, or none.
+    let threads: &[u32] = if bench.effort.only_main { &[1] } else { &[1, 2] };
+    for &threads in threads {
         let load = load::full(threads, bench.effort.load_seconds);
         let threads = format!("{threads} thread{}", if threads == 1 { "" } else { "s" });
         let mut bare = Vec::new();
