@@ -94,7 +94,7 @@ mod tests {
             Row { measure: user, with: "2 threads".to_owned(), samples: vec![250.0, 1300.0] },
             Row { measure: lost, with: String::new(), samples: Vec::new() },
         ]);
-        let wanted = "                                        MEDIAN    LOWEST   HIGHEST         BUDGET\n\
+        let wanted = "                                       MEDIAN    LOWEST   HIGHEST         BUDGET\n\
             \x20 user CPU, 2 threads                     775       250     1,300  ns      ≤ 300\n\
             \x20 lost                                      -         -         -\n";
         assert_eq!(text, wanted);
