@@ -3,10 +3,6 @@
 //! A program that does nothing is the floor of what the kernel's statistics can measure, one that
 //! reserves and submits a record and does nothing else the floor of what any tracer must pay.
 #![cfg_attr(target_arch = "bpf", no_std, no_main)]
-#![cfg_attr(
-    target_arch = "bpf",
-    expect(clippy::needless_pass_by_value, reason = "aya's macros fix the signatures")
-)]
 
 /// Keeps `cargo build --workspace` working: on the host this crate has nothing to run.
 #[cfg(not(target_arch = "bpf"))]
