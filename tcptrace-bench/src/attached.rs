@@ -1,9 +1,6 @@
 //! The kernel programs that a process has, and what they have cost.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fs,
-};
+use std::{collections::BTreeMap, fs};
 
 use anyhow::{Context as _, Result};
 use aya::programs::loaded_programs;
@@ -32,13 +29,6 @@ pub(crate) fn costs(pid: Pid) -> Result<BTreeMap<String, Cost>> {
         }
     }
     Ok(costs)
-}
-
-/// To how many hooks the process has attached programs.
-pub(crate) fn links(pid: Pid) -> Result<usize> {
-    let links: BTreeSet<u64> =
-        descriptors(pid)?.iter().filter_map(|text| field(text, "link_id")).collect();
-    Ok(links.len())
 }
 
 /// What the kernel tells of each descriptor.
@@ -73,6 +63,5 @@ mod tests {
     fn programs_are_told_from_links() {
         assert_eq!(cost(PROGRAM), Some((812, Cost { run_ns: 9000, runs: 75 })));
         assert_eq!(cost(LINK), None);
-        assert_eq!((field(LINK, "link_id"), field(PROGRAM, "link_id")), (Some(7), None));
     }
 }

@@ -9,19 +9,19 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail, ensure};
+use procfs::process::Process;
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open},
 };
 
 use crate::{
-    attached,
     load::ends_with_this_program,
     options::{Bench, PATIENCE},
     process_cost::{self, Cost, Cpu},
 };
 
-/// From when its programs are attached until it has looked at what there was before.
+/// From when it traces until it has looked at what there was before.
 const SETTLE: Duration = Duration::from_millis(500);
 const LOOK: Duration = Duration::from_millis(5);
 
@@ -73,19 +73,26 @@ impl Tracer {
     /// Waits until it traces; what it costs is counted from then on.
     pub(crate) fn settle(&mut self) -> Result<()> {
         let begun = Instant::now();
-        while attached::links(self.pid)? == 0 {
+        while !self.is_in_its_loop()? {
             if let Some(status) = self.child.as_mut().and_then(|child| child.try_wait().transpose())
             {
                 // Waited for already, so that it must not be again.
                 self.child = None;
                 bail!("tcptrace ended before it began ({}): {}", status?, self.said()?.trim());
             }
-            ensure!(begun.elapsed() < PATIENCE, "tcptrace attaches no programs");
+            ensure!(begun.elapsed() < PATIENCE, "tcptrace does not begin to trace");
             thread::sleep(LOOK);
         }
         thread::sleep(SETTLE);
         self.start = Cpu::so_far(self.pid)?;
         Ok(())
+    }
+
+    /// It attaches its programs, then takes SIGINT into its own hands, then goes round.
+    fn is_in_its_loop(&self) -> Result<bool> {
+        let interrupt = 1 << (Signal::INT.as_raw() - 1);
+        let process = Process::new(self.pid.as_raw_nonzero().get())?;
+        Ok(process.status().context("cannot look at tcptrace")?.sigcgt & interrupt != 0)
     }
 
     pub(crate) fn pid(&self) -> Pid {
