@@ -43,7 +43,7 @@ fn clippy() -> Result<()> {
 /// target alone.
 fn clippy_bpf() -> Result<()> {
     let mut clippy = project::cargo(["clippy", "--package", "tcptrace-ebpf", "--release"])?;
-    clippy.args(["--target", "bpfel-unknown-none", "-Z", "build-std=core"]);
+    clippy.args(["--all-features", "--target", "bpfel-unknown-none", "-Z", "build-std=core"]);
     // In a directory of its own: with the variable below set, build scripts of crates shared with
     // the other builds would run again, here and there, at every change of hands.
     clippy.arg("--target-dir").arg(project::target_dir()?.join("bpf"));

@@ -9,6 +9,7 @@ use std::{env, process::ExitCode};
 
 use anyhow::{Result, bail};
 
+mod bench;
 mod check;
 mod dist;
 mod fuzz;
@@ -46,6 +47,11 @@ const TASKS: &[Task] = &[
         name: "fuzz",
         about: "arbitrary bytes for the readers, a minute each: fuzz [--seconds N]",
         run: fuzz::run,
+    },
+    Task {
+        name: "bench",
+        about: "what tcptrace costs, as root on a quiet machine: bench [--quick]",
+        run: bench::run,
     },
     Task { name: "check", about: "formatting, lints, documentation, house rules", run: check::run },
     Task { name: "tidy", about: "the house rules alone: quick, builds nothing", run: tidy::run },

@@ -1,0 +1,67 @@
+//! The kernel programs that a process has, and what they have cost.
+
+use std::{collections::BTreeMap, fs};
+
+use anyhow::{Context as _, Result};
+use aya::programs::loaded_programs;
+use rustix::process::Pid;
+
+/// What a program has cost since the kernel counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Cost {
+    /// Nanoseconds in it.
+    pub(crate) run_ns: u64,
+    /// How often it ran.
+    pub(crate) runs: u64,
+}
+
+/// What the programs that this process holds have cost, by the names that they have in the kernel.
+/// Nothing is counted while nobody has asked the kernel to (`aya::sys::enable_stats`).
+pub(crate) fn costs(pid: Pid) -> Result<BTreeMap<String, Cost>> {
+    let mut costs = BTreeMap::new();
+    let by_id: BTreeMap<u32, Cost> =
+        descriptors(pid)?.iter().filter_map(|text| cost(text)).collect();
+    for program in loaded_programs() {
+        // Those of other processes may go while they are looked at.
+        let Ok(program) = program else { continue };
+        if let (Some(cost), Some(name)) = (by_id.get(&program.id()), program.name_as_str()) {
+            costs.insert(name.to_owned(), *cost);
+        }
+    }
+    Ok(costs)
+}
+
+/// What the kernel tells of each descriptor.
+fn descriptors(pid: Pid) -> Result<Vec<String>> {
+    let folder = format!("/proc/{}/fdinfo", pid.as_raw_nonzero());
+    let entries = fs::read_dir(&folder).with_context(|| format!("cannot read {folder}"))?;
+    // Descriptors may be closed meanwhile.
+    Ok(entries.flatten().filter_map(|entry| fs::read_to_string(entry.path()).ok()).collect())
+}
+
+/// The number of a program and its cost; `None` of another descriptor.
+fn cost(text: &str) -> Option<(u32, Cost)> {
+    let number = u32::try_from(field(text, "prog_id")?).ok()?;
+    let cost = Cost { run_ns: field(text, "run_time_ns")?, runs: field(text, "run_cnt")? };
+    Some((number, cost))
+}
+
+fn field(text: &str, name: &str) -> Option<u64> {
+    let values = text.lines().filter_map(|line| line.split_once(':'));
+    values.filter(|(key, _)| *key == name).find_map(|(_, value)| value.trim().parse().ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PROGRAM: &str =
+        "pos:\t0\nprog_type:\t26\nprog_id:\t812\nrun_time_ns:\t9000\nrun_cnt:\t75\n";
+    const LINK: &str = "pos:\t0\nlink_type:\ttracing\nlink_id:\t7\nprog_id:\t812\n";
+
+    #[test]
+    fn programs_are_told_from_links() {
+        assert_eq!(cost(PROGRAM), Some((812, Cost { run_ns: 9000, runs: 75 })));
+        assert_eq!(cost(LINK), None);
+    }
+}

@@ -1,0 +1,66 @@
+//! What a transition costs in the kernel, by the kernel's own statistics of programs.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context as _, Result};
+use aya::sys::{Stats, enable_stats};
+use rustix::process::{Pid, getpid};
+
+use crate::{
+    attached::{self, Cost},
+    floors, load,
+    options::Bench,
+    sheet::{Measure, Sheet},
+    tracer::Tracer,
+};
+
+const FLOOR: Measure = Measure { name: "program", unit: "ns", budget: None };
+const ALL: Measure = Measure { name: "all hooks, by transition", unit: "ns", budget: None };
+const OURS: Measure = Measure { name: "both programs", unit: "ns", budget: Some("≤ 130") };
+const RATIO: Measure =
+    Measure { name: "to reserve and submit", unit: "times", budget: Some("≤ 1.4") };
+
+/// The names of the two programs on the tracepoint; the kernel keeps fifteen bytes.
+const FIRST: &str = "set_state_btf";
+const NESTED: &str = "set_state_neste";
+
+pub(crate) fn round(bench: &Bench, sheet: &mut Sheet) -> Result<()> {
+    let floor = |name| floors::attached(name, || costs_under_load(bench, getpid()));
+    let empty = each(&floor(floors::EMPTY)?, floors::EMPTY)?;
+    let submit = each(&floor(floors::SUBMIT)?, floors::SUBMIT)?;
+    let path = bench.file("program.arrows");
+    let tracer = Tracer::start(bench, &["record", "--force", "-o", &path])?;
+    let ours = costs_under_load(bench, tracer.pid())?;
+    tracer.stop()?;
+    let (first, nested) = (each(&ours, FIRST)?, each(&ours, NESTED)?);
+    sheet.add(FLOOR, "empty", empty);
+    sheet.add(FLOOR, "reserve and submit", submit);
+    sheet.add(FLOOR, FIRST, first);
+    sheet.add(FLOOR, "set_state_nested", nested);
+    sheet.add(OURS, "", first + nested);
+    let all: u64 = ours.values().map(|cost| cost.run_ns).sum();
+    let transitions = ours.get(FIRST).map_or(0, |cost| cost.runs);
+    sheet.add(ALL, "", all as f64 / transitions as f64);
+    sheet.add(RATIO, "", (first + nested) / submit);
+    Ok(())
+}
+
+/// What the programs of this process cost in a load.
+fn costs_under_load(bench: &Bench, pid: Pid) -> Result<BTreeMap<String, Cost>> {
+    // They are counted for as long as this is kept.
+    let _counted = enable_stats(Stats::RunTime).context("the kernel does not count programs")?;
+    let before = attached::costs(pid)?;
+    load::run(bench, load::full(1, bench.effort.load_seconds))?;
+    let after = attached::costs(pid)?;
+    let spent = after.into_iter().map(|(name, cost)| {
+        let before = before.get(&name).copied().unwrap_or_default();
+        (name, Cost { run_ns: cost.run_ns - before.run_ns, runs: cost.runs - before.runs })
+    });
+    Ok(spent.collect())
+}
+
+/// Nanoseconds that one run of the program takes.
+fn each(costs: &BTreeMap<String, Cost>, name: &str) -> Result<f64> {
+    let cost = costs.get(name).with_context(|| format!("the program {name} is not attached"))?;
+    Ok(cost.run_ns as f64 / cost.runs as f64)
+}

@@ -1,0 +1,174 @@
+//! Starting tcptrace, and what it says and costs.
+
+use std::{
+    fs::File,
+    io::{self, Read},
+    process::{Child, Command, Stdio},
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use procfs::process::Process;
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open},
+};
+
+use crate::{
+    load::ends_with_this_program,
+    options::{Bench, PATIENCE},
+    process_cost::{self, Cost, Cpu},
+};
+
+/// From when it traces until it has looked at what there was before.
+const SETTLE: Duration = Duration::from_millis(500);
+const LOOK: Duration = Duration::from_millis(5);
+
+/// A command of tcptrace that runs.
+pub(crate) struct Tracer {
+    child: Option<Child>,
+    pid: Pid,
+    said: Option<JoinHandle<io::Result<String>>>,
+    /// What starting cost.
+    start: Cpu,
+}
+
+/// What became of it.
+pub(crate) struct Traced {
+    pub(crate) cost: Cost,
+    /// Without its start.
+    pub(crate) cpu: Cpu,
+    /// Transitions that it tells of at its end, if it does.
+    pub(crate) transitions: Option<u64>,
+    /// Records that were lost.
+    pub(crate) lost: u64,
+}
+
+impl Tracer {
+    /// Starts it, and does not wait.
+    pub(crate) fn spawn(bench: &Bench, arguments: &[&str], stdout: Stdio) -> Result<Self> {
+        let mut command = Command::new(&bench.tcptrace);
+        command.args(arguments).stdin(Stdio::null()).stdout(stdout).stderr(Stdio::piped());
+        ends_with_this_program(&mut command);
+        let mut child = command.spawn().context("cannot start tcptrace")?;
+        let mut stderr = child.stderr.take().context("its stderr is a pipe")?;
+        let said = thread::spawn(move || {
+            let mut text = String::new();
+            stderr.read_to_string(&mut text).map(|_| text)
+        });
+        let pid = Pid::from_child(&child);
+        let start = Cpu { user: 0.0, system: 0.0 };
+        Ok(Self { child: Some(child), pid, said: Some(said), start })
+    }
+
+    /// Starts it with its output thrown away, and waits until it traces.
+    pub(crate) fn start(bench: &Bench, arguments: &[&str]) -> Result<Self> {
+        let null = File::options().write(true).open("/dev/null")?;
+        let mut tracer = Self::spawn(bench, arguments, null.into())?;
+        tracer.settle()?;
+        Ok(tracer)
+    }
+
+    /// Waits until it traces; what it costs is counted from then on.
+    pub(crate) fn settle(&mut self) -> Result<()> {
+        let begun = Instant::now();
+        while !self.is_in_its_loop()? {
+            if let Some(status) = self.child.as_mut().and_then(|child| child.try_wait().transpose())
+            {
+                // Waited for already, so that it must not be again.
+                self.child = None;
+                bail!("tcptrace ended before it began ({}): {}", status?, self.said()?.trim());
+            }
+            ensure!(begun.elapsed() < PATIENCE, "tcptrace does not begin to trace");
+            thread::sleep(LOOK);
+        }
+        thread::sleep(SETTLE);
+        self.start = Cpu::so_far(self.pid)?;
+        Ok(())
+    }
+
+    /// It attaches its programs, then takes SIGINT into its own hands, then goes round.
+    fn is_in_its_loop(&self) -> Result<bool> {
+        let interrupt = 1 << (Signal::INT.as_raw() - 1);
+        let process = Process::new(self.pid.as_raw_nonzero().get())?;
+        Ok(process.status().context("cannot look at tcptrace")?.sigcgt & interrupt != 0)
+    }
+
+    pub(crate) fn pid(&self) -> Pid {
+        self.pid
+    }
+
+    /// Its output, if that is a pipe.
+    pub(crate) fn output(&mut self) -> Result<impl Read + use<>> {
+        let child = self.child.as_mut().context("it runs")?;
+        child.stdout.take().context("its output was to be a pipe")
+    }
+
+    /// Ends it as Ctrl-C does.
+    pub(crate) fn stop(self) -> Result<Traced> {
+        kill_process(self.pid, Signal::INT)?;
+        self.finish(PATIENCE)
+    }
+
+    /// Waits for its end, which must come in this time.
+    pub(crate) fn finish(mut self, patience: Duration) -> Result<Traced> {
+        let process = pidfd_open(self.pid, PidfdFlags::empty())?;
+        let patience = Timespec::try_from(patience)?;
+        let ended = poll(&mut [PollFd::new(&process, PollFlags::IN)], Some(&patience))?;
+        ensure!(ended > 0, "tcptrace does not end");
+        self.child = None;
+        let cost = process_cost::wait(self.pid)?;
+        let said = self.said()?;
+        // 1 is no failure: `stuck` has found something on this host.
+        let ran = matches!(cost.status.code(), Some(0 | 1));
+        ensure!(ran, "tcptrace failed ({}): {}", cost.status, said.trim());
+        Ok(Traced {
+            cost,
+            cpu: cost.cpu - self.start,
+            transitions: counted(&said, "transition"),
+            lost: counted(&said, "record").unwrap_or(0),
+        })
+    }
+
+    fn said(&mut self) -> Result<String> {
+        let Some(Ok(said)) = self.said.take().map(JoinHandle::join) else {
+            bail!("the thread that reads what tcptrace says died");
+        };
+        Ok(said?)
+    }
+}
+
+impl Drop for Tracer {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.child {
+            _ = child.kill();
+            _ = child.wait();
+        }
+    }
+}
+
+/// The number before `what` or its plural in the last line that counts transitions or losses.
+fn counted(said: &str, what: &str) -> Option<u64> {
+    let words: Vec<&str> = said.split_whitespace().collect();
+    let is_counted = |word: &str| {
+        let word = word.trim_end_matches(',');
+        word == what || word.strip_suffix('s') == Some(what)
+    };
+    words.windows(2).rev().filter(|pair| is_counted(pair[1])).find_map(|pair| pair[0].parse().ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_summary_counts_is_read() {
+        let some = "tcptrace: recorded 22 events in 2.1KB, 20 transitions, 3 records lost\n\
+            tcptrace: 3 lost because the ring buffer was full\n";
+        assert_eq!((counted(some, "transition"), counted(some, "record")), (Some(20), Some(3)));
+        let one = "tcptrace: 1 transition, 0 finished connections, nothing lost\n";
+        assert_eq!((counted(one, "transition"), counted(one, "record")), (Some(1), None));
+        assert_eq!(counted("tcptrace: nothing is stuck, nothing lost\n", "transition"), None);
+    }
+}
