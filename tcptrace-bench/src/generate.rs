@@ -78,7 +78,7 @@ pub(crate) fn generate(path: &Path, events: u64) -> Result<u64> {
     let mut encoder = Encoder::new(&metadata, Compression::Zstd)?;
     let mut transitions = 0;
     for number in 0..events {
-        let at = Timestamp(clock.boot.0 + number * PACE_NS);
+        let at = Timestamp(clock.boot.0 + number * PACE_NS + scatter(number) % PACE_NS);
         let event = event(number, at);
         transitions += u64::from(matches!(event, Event::Transition(_)));
         encoder.add(&event);
@@ -93,6 +93,13 @@ pub(crate) fn generate(path: &Path, events: u64) -> Result<u64> {
     Ok(transitions)
 }
 
+/// A number that looks like any other, so that columns are no easier to compress than real ones.
+fn scatter(number: u64) -> u64 {
+    let mixed = (number ^ (number >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ (mixed >> 31)
+}
+
 /// The event of this number: all open connections take a step each, in turn.
 fn event(number: u64, at: Timestamp) -> Event {
     let steps = WAY.len() as u64;
@@ -102,9 +109,9 @@ fn event(number: u64, at: Timestamp) -> Event {
     // Sockets of the two sides; the addresses are used again at once, as those of the kernel are.
     let socket = 2 * slot + u64::from(side == Server);
     let skaddr = 0xffff_8881_0000_0000 + socket * 0x1000;
-    let cookie = Some(2 * connection + 1 + u64::from(side == Server));
+    let cookie = 2 * connection + 1 + u64::from(side == Server);
     if from == to {
-        return Event::Hook(Hook { at, skaddr, cookie, kind: HookKind::Destroyed });
+        return Event::Hook(Hook { at, skaddr, cookie: Some(cookie), kind: HookKind::Destroyed });
     }
     let owned = matches!(to, SynSent | FinWait1 | LastAck);
     // The kernel has not chosen it yet when the first event comes.
@@ -112,11 +119,11 @@ fn event(number: u64, at: Timestamp) -> Event {
     let client = end(Ipv4Addr::new(10, 0, 0, 1), port);
     let server = end(Ipv4Addr::new(10, 1, 0, (connection % SERVERS) as u8), Some(443));
     let (local, remote) = if side == Client { (client, server) } else { (server, client) };
-    let process = (connection % PROCESSES) as u32;
+    let process = (scatter(connection) % PROCESSES) as u32;
     Event::Transition(Transition {
         at,
         skaddr,
-        cookie: cookie.filter(|_| from != Listen),
+        cookie: (from != Listen).then_some(cookie),
         from,
         to,
         tuple: Tuple { local, remote, v4mapped: false, ipv6: false },
@@ -135,10 +142,10 @@ fn event(number: u64, at: Timestamp) -> Event {
             comm: Comm::from(format!("worker-{process}").as_str()),
         }),
         counters: (to == Close).then(|| Counters {
-            tx_bytes: 200 + connection % 5000,
-            rx_bytes: 300 + connection % 90_000,
+            tx_bytes: 200 + scatter(cookie) % 5000,
+            rx_bytes: 300 + scatter(!cookie) % 90_000,
             retransmits: 0,
-            srtt_us: Some(50 + (connection % 400) as u32),
+            srtt_us: Some(50 + (scatter(cookie) % 400) as u32),
         }),
         cgroup: (owned || to == Close).then_some(4242),
         orphan_lifetime: (from == FinWait2).then_some(Duration::from_secs(60)),
