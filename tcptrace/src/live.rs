@@ -115,9 +115,10 @@ pub async fn run(
     pipeline: &mut Pipeline,
     sink: &mut dyn Sink,
     tee: Option<Tee<'_>>,
+    mut stop: StopSignals,
     duration: Option<Duration>,
 ) -> Result<Outcome> {
-    let mut stop = StopSignals::new(duration)?;
+    stop.expire_after(duration);
     let mut live = Live::new(source, pipeline, sink);
     let mut hangups = Hangups::default();
     if let Some(tee) = tee {

@@ -45,7 +45,7 @@ pub async fn run(
     sink: &mut dyn Sink,
     speed: Speed,
 ) -> Result<Outcome> {
-    let mut signals = StopSignals::new(None)?;
+    let mut signals = StopSignals::new()?;
     let mut pace = Pace::new(speed, input.metadata().clock.boot);
     let mut teller = Teller::new(pipeline, sink);
     let mut stop = Stop::Expired;

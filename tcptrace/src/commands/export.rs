@@ -46,7 +46,7 @@ pub fn run(args: &ExportArgs) -> Result<ExitCode> {
     let table = args.table.into();
     let runtime = tracing::event_loop()?;
     // Before there is a file that a signal must not leave behind.
-    let signals = runtime.block_on(async { StopSignals::new(None) })?;
+    let signals = runtime.block_on(async { StopSignals::new() })?;
     let mut reading = Reading {
         input,
         pipeline,

@@ -15,7 +15,7 @@ use super::tracing::{self, Trace, WithLosses};
 use crate::{
     cli::{filter_args, record_args::RecordArgs},
     kernel::{clock, machine, sysctls},
-    live::{self, Hangups, Sink, Tee},
+    live::{self, Hangups, Sink, StopSignals, Tee},
     model::{change::Change, findings::detector},
     output::{
         progress::{self, progress},
@@ -51,6 +51,7 @@ pub fn run(args: &RecordArgs, log_programs: bool) -> Result<ExitCode> {
     tracing::event_loop()?.block_on(async {
         // Before the kernel is asked for anything: a file that exists is no reason to load programs.
         let place = Place::open(args)?;
+        let stop = StopSignals::new()?;
         let hangups = Hangups::new(place.rotation.is_some())?;
         let clock = clock::sample();
         let mut source = tracing::start(&trace)?;
@@ -62,7 +63,8 @@ pub fn run(args: &RecordArgs, log_programs: bool) -> Result<ExitCode> {
         let lines = Transitions::new(style, tracing::times(clock));
         let mut sink = WithLosses { sink: Printed(args.print.then_some(lines)), json: false };
         let tee = Tee { recorder: &mut recorder, hangups };
-        let ran = live::run(&mut source, &mut pipeline, &mut sink, Some(tee), trace.duration).await;
+        let ran =
+            live::run(&mut source, &mut pipeline, &mut sink, Some(tee), stop, trace.duration).await;
         let written = recorder.finish(clock::now());
         let (outcome, written) = match (ran, written) {
             (Ok(outcome), Ok(written)) => (outcome, written),

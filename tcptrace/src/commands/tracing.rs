@@ -20,7 +20,7 @@ use crate::{
         machine::{self, Machine},
         namespaces,
     },
-    live::{self, Outcome, Sink},
+    live::{self, Outcome, Sink, StopSignals},
     model::{
         change::Change,
         filter::{Family, Filter},
@@ -161,15 +161,18 @@ pub fn view<S: Sink>(
     }
     let json = trace.style.format == Format::Json;
     event_loop()?.block_on(async {
+        // One look ends by itself.
+        let stop = if once { None } else { Some(StopSignals::new()?) };
         // Before the first event there may be, which comes while the rest is being loaded.
         let clock = clock::sample();
         let mut source = start(trace)?;
         let mut pipeline = make_pipeline(options(&source), clock);
         let mut sink = WithLosses { sink: make_sink(times(clock), machine::this()), json };
-        if once {
-            live::look(&mut source, &mut pipeline, &mut sink)
-        } else {
-            live::run(&mut source, &mut pipeline, &mut sink, None, trace.duration).await
+        match stop {
+            None => live::look(&mut source, &mut pipeline, &mut sink),
+            Some(stop) => {
+                live::run(&mut source, &mut pipeline, &mut sink, None, stop, trace.duration).await
+            }
         }
     })
 }

@@ -19,7 +19,8 @@ pub enum Stop {
     StdoutClosed,
 }
 
-/// What ends a run: SIGINT, SIGTERM or the end of its time.
+/// What ends a run: SIGINT, SIGTERM or the end of its time. Made before anything that takes time, so
+/// that from then on a signal ends the run in order.
 #[derive(Debug)]
 pub struct StopSignals {
     interrupt: Signal,
@@ -32,13 +33,18 @@ impl StopSignals {
     ///
     /// # Errors
     /// If they cannot be watched.
-    pub fn new(duration: Option<Duration>) -> Result<Self> {
+    pub fn new() -> Result<Self> {
         let watch = |kind| signal(kind).context("cannot watch for signals");
         Ok(Self {
             interrupt: watch(SignalKind::interrupt())?,
             terminate: watch(SignalKind::terminate())?,
-            deadline: duration.map(|duration| tokio::time::Instant::now() + duration),
+            deadline: None,
         })
+    }
+
+    /// From now on it may take this long.
+    pub(super) fn expire_after(&mut self, duration: Option<Duration>) {
+        self.deadline = duration.map(|duration| tokio::time::Instant::now() + duration);
     }
 
     /// Waits for the first of them.

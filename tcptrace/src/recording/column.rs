@@ -3,7 +3,7 @@
 //! Most columns are empty in most rows, so a column is told only of the rows that have a value;
 //! the others are null.
 
-use std::{marker::PhantomData, sync::Arc};
+use std::{collections::HashMap, marker::PhantomData, sync::Arc};
 
 use arrow_array::{
     Array, ArrayRef, ArrowPrimitiveType, BinaryArray, BooleanArray, DictionaryArray,
@@ -14,7 +14,6 @@ use arrow_buffer::{Buffer, OffsetBuffer, ScalarBuffer};
 use arrow_schema::DataType;
 
 use super::cells::{Bits, Cells};
-use crate::model::map::HashMap;
 
 /// One kind of column.
 pub(super) trait Column: Default {

@@ -5,6 +5,7 @@ use std::{
     io::Write as _,
     path::Path,
     process::{Command, Stdio},
+    time::Instant,
 };
 
 use anyhow::{Context as _, Result, ensure};
@@ -14,6 +15,7 @@ use rustix::process::Signal;
 use crate::{
     namespace::Namespace,
     needing_root,
+    recorded::PATIENCE,
     recorder::{Folder, PROGRAM, Running, read, record, under_load, until},
 };
 
@@ -134,10 +136,11 @@ fn stdout() -> Result<()> {
 }
 
 fn killed() -> Result<()> {
+    const ROUNDS: u32 = 8;
+    const LINES: usize = 30;
     let netns = Namespace::new()?;
     let folder = Folder::new()?;
-    let mut lines = 0;
-    for round in 0..8_u32 {
+    for round in 0..ROUNDS {
         let output = folder.0.join(format!("{round}.arrows"));
         let mut command = record(&netns, &output, &["--compress", "none", "--rotate", "1s"]);
         let mut recorder = Running::start(&mut command)?;
@@ -157,17 +160,25 @@ fn killed() -> Result<()> {
             while size()? < 1 + u64::from(round) * 200_000 {
                 netns.refuse(9)?;
             }
-            let before = read(&["watch"], &files()?)?;
+            // On a crowded host the first look at it alone may be as large as that; but not all of
+            // them are to be killed so early.
+            let deadline = Instant::now() + PATIENCE;
+            let mut before = read(&["watch"], &files()?)?;
+            while round >= ROUNDS / 2
+                && String::from_utf8_lossy(&before.stdout).lines().count() < LINES
+            {
+                ensure!(Instant::now() < deadline, "round {round}: no lines: {before:?}");
+                netns.refuse(9)?;
+                before = read(&["watch"], &files()?)?;
+            }
             ensure!(recorder.end(Signal::KILL)?.is_none(), "it was killed");
             let after = read(&["watch"], &files()?)?;
             let said = String::from_utf8_lossy(&after.stderr).into_owned();
             ensure!(after.status.code() == Some(0), "round {round}: {said}");
             ensure!(after.stdout.starts_with(&before.stdout), "round {round}: less than before");
             ensure!(said.contains("its recorder was killed"), "round {round}: {said}");
-            lines += String::from_utf8_lossy(&before.stdout).lines().count();
             Ok(())
         })?;
     }
-    ensure!(lines > 100, "{lines} lines in all rounds");
     Ok(())
 }

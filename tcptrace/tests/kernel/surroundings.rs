@@ -1,8 +1,10 @@
 //! The program where something is missing: BTF, tracefs, capabilities, a reader.
 
 use std::{
+    fs,
     io::{BufRead as _, BufReader, Read},
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
+    path::PathBuf,
     process::{Child, Command, Stdio},
     sync::mpsc::{Receiver, Sender, channel},
     thread,
@@ -23,7 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) fn trials() -> Vec<Trial> {
     type Test = fn() -> Result<()>;
-    let tests: [(&str, Test); 9] = [
+    let tests: [(&str, Test); 10] = [
         ("without BTF the classic tracepoint claims nothing", without_btf),
         ("without BTF and tracefs the fix is named", without_btf_and_tracefs),
         ("without BTF the list comes from netlink and /proc", list_without_btf),
@@ -32,6 +34,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         ("each missing capability is named", missing_capabilities),
         ("a closed pipe ends the run quietly", closed_pipe),
         ("SIGTERM ends the run in order", terminated),
+        ("a signal while it starts ends it in order too", stopped_early),
         ("the kernel programs can log", logging),
     ];
     tests
@@ -208,6 +211,31 @@ fn terminated() -> Result<()> {
     let summary: Value = serde_json::from_str(summary.context("a summary")?)?;
     ensure!(summary["transitions"].as_u64().is_some_and(|count| count >= 2), "{summary}");
     ensure!(rest.iter().any(|line| line.ends_with("nothing lost")), "{rest:?}");
+    Ok(())
+}
+
+/// Loading the programs takes its time, and signals must be caught before that.
+fn stopped_early() -> Result<()> {
+    const SIGINT_IS_CAUGHT: u64 = 1 << 1;
+    for command in [&["watch", "--json"][..], &["record", "-o", "/dev/null"]] {
+        let mut run = Run::start(Command::new(PROGRAM).args(command))?;
+        let place = PathBuf::from(format!("/proc/{}", run.pid()));
+        let deadline = Instant::now() + PATIENCE;
+        let is_loading = || -> Result<bool> {
+            let files = fs::read_dir(place.join("fd"))?;
+            let mut links = files.flatten().filter_map(|file| fs::read_link(file.path()).ok());
+            Ok(links.any(|link| link.to_string_lossy().contains("bpf")))
+        };
+        while !is_loading()? {
+            ensure!(Instant::now() < deadline, "{command:?} loads nothing");
+            thread::yield_now();
+        }
+        let status = fs::read_to_string(place.join("status"))?;
+        let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+        let caught = u64::from_str_radix(caught.context("signals")?.trim(), 16)?;
+        ensure!(caught & SIGINT_IS_CAUGHT != 0, "{command:?} can be killed while it loads");
+        run.stop(Signal::INT)?;
+    }
     Ok(())
 }
 

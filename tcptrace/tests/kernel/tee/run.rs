@@ -131,6 +131,7 @@ fn joined(run: JoinHandle<Result<Told>>) -> Result<Told> {
 /// What the view told live, in each format. Once it is attached `begun` is told.
 fn traced(view: View, file: &Path, begun: Sender<Arc<Seen>>) -> Result<Told> {
     tracing::event_loop()?.block_on(async {
+        let stop = live::StopSignals::new()?;
         let clock = clock::sample();
         let mut source = KernelSource::start(&SourceOptions::default())?;
         let options = tracing::options(&source);
@@ -149,7 +150,8 @@ fn traced(view: View, file: &Path, begun: Sender<Arc<Seen>>) -> Result<Told> {
         let told = Arc::clone(&seen);
         let mut kept = Kept::new(view, clock, seen, move || _ = begun.send(Arc::clone(&told)));
         let tee = live::Tee { recorder: &mut recorder, hangups: Hangups::default() };
-        let outcome = live::run(&mut source, &mut pipeline, &mut kept, Some(tee), None).await?;
+        let outcome =
+            live::run(&mut source, &mut pipeline, &mut kept, Some(tee), stop, None).await?;
         let written = recorder.finish(clock::now())?;
         ensure!(written.lost == 0, "the recorder was behind: {written:?}");
         Ok((kept.texts(), outcome.summary))
