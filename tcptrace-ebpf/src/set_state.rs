@@ -52,8 +52,8 @@ struct Socket {
 #[btf_tracepoint(function = "inet_sock_set_state")]
 fn set_state_btf(ctx: BtfTracePointContext) -> i32 {
     let Some(counters) = emit::counters() else { return 0 };
-    // SAFETY: the pointer is to this CPU's value, and `running` is written by this program alone,
-    // which never interrupts itself on a CPU.
+    // SAFETY: the pointer is to this CPU's value, and `running` is written by this program alone. Where
+    // the kernel lets it interrupt itself, it tells the nested event too, and leaves 0 for the other.
     unsafe { ptr::write_volatile(&raw mut (*counters).running, 1) };
     trace(&ctx, false);
     // SAFETY: as above.
@@ -62,7 +62,7 @@ fn set_state_btf(ctx: BtfTracePointContext) -> i32 {
 }
 
 /// Does what the other program was kept from. The kernel does not run a program that an interrupt
-/// finds running on the CPU (`__bpf_trace_run`, 5.12 to 7.2): while `close()` is being told, a segment
+/// finds running on the CPU (`__bpf_trace_run`, 6.1 to 7.2): while `close()` is being told, a segment
 /// may come in for another socket. Here that is seen by `running`, but for the few instructions
 /// before and after it is set, whose events are counted as lost to recursion.
 #[btf_tracepoint(function = "inet_sock_set_state")]

@@ -117,14 +117,21 @@ fn load_btf(options: &SourceOptions, btf: &KernelBtf) -> Result<Programs> {
         settings.usec_mask = layout::bit_mask(&btf.ours, "tcp_sock", "tcp_usec_ts");
         let mut ebpf = load_object(options, Some(&btf.ayas), &btf.layout, &settings)?;
         attach_btf(&mut ebpf, symbols::SET_STATE_BTF, SET_STATE, &btf.ayas)?;
-        attach_btf(&mut ebpf, symbols::SET_STATE_NESTED, SET_STATE, &btf.ayas)?;
         Ok(ebpf)
     };
     let mut ebpf = attempt(true).or_else(|error| {
         log::debug!("without the cookie helper, because: {error:#}");
         attempt(false)
     })?;
-    let mut hooks = attach_hooks(&mut ebpf, btf);
+    // After the program that it stands in for: kernels that let that one interrupt itself run both, and
+    // the first has told the event by then.
+    let nested = attach_btf(&mut ebpf, symbols::SET_STATE_NESTED, SET_STATE, &btf.ayas);
+    let mut hooks = vec![HookState {
+        name: symbols::SET_STATE_NESTED,
+        purpose: "transitions that come in an interrupt (else counted as lost)",
+        problem: nested.err().map(|error| format!("{error:#}")),
+    }];
+    hooks.extend(attach_hooks(&mut ebpf, btf));
     if options.forks {
         let problem = attach_btf(&mut ebpf, symbols::PROCESS_FORK, PROCESS_FORK, &btf.ayas).err();
         hooks.push(HookState {
