@@ -282,4 +282,7 @@ pub struct CpuCounters {
     pub nested: u64,
     /// Whether `set_state_btf` is running: 1 or 0.
     pub running: u64,
+    /// Cookie of the socket whose end was told last, if no descriptor referred to it then; else 0. Its
+    /// destruction follows at once, and tells nothing more.
+    pub ended: u64,
 }

@@ -19,7 +19,7 @@ use tcptrace_common::{
     layout::ABSENT,
     record::{
         DETAIL_CGROUP, DETAIL_COUNTERS, DETAIL_TASK, DetailRecord, FLAG_KERNEL, FLAG_OWNED,
-        FLAG_REPAIR, KIND_DETAIL, KIND_TRANSITION, TransitionRecord,
+        FLAG_REPAIR, KIND_DETAIL, KIND_TRANSITION, SOCK_DEAD, TransitionRecord,
     },
     tcp_state::TcpState,
 };
@@ -103,6 +103,9 @@ unsafe fn tell(ctx: &BtfTracePointContext, sk: *const u8, old: u8, new: u8, nest
                 return;
             };
             fill_detail(&mut entry, &socket, old, new, owned);
+            if new == CLOSE {
+                note_end(&(*entry.as_ptr()).transition);
+            }
             emit::submit(entry);
         } else {
             let Some(mut entry) =
@@ -122,6 +125,17 @@ unsafe fn tell(ctx: &BtfTracePointContext, sk: *const u8, old: u8, new: u8, nest
             socket.lport,
             socket.rport
         );
+    }
+}
+
+/// Notes that the end of a socket is being told that nobody holds.
+#[inline(always)]
+fn note_end(record: &TransitionRecord) {
+    if record.sk_flags & SOCK_DEAD != 0
+        && let Some(counters) = emit::counters()
+    {
+        // SAFETY: the pointer is to this CPU's value; whoever overwrites it knows of a later end.
+        unsafe { (*counters).ended = record.cookie };
     }
 }
 

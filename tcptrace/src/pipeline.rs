@@ -10,6 +10,8 @@ use crate::{
         findings::{
             descendants::Descendants,
             detector::{self, Detector},
+            limits::Limits,
+            lookout::Lookout,
         },
         raw::RawView,
         selection::Selection,
@@ -25,13 +27,13 @@ use crate::{
 enum View {
     Tracked(Box<Tracker>),
     Raw(Box<RawView>),
+    /// Nothing is told of them.
+    Untold,
 }
 
 /// What is shown of what events come to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Shows {
-    /// Losses only.
-    Nothing,
     /// Transitions and ends of connections.
     Connections,
     /// What is stuck, and what no longer is.
@@ -45,6 +47,8 @@ enum Shows {
 pub struct Pipeline {
     view: View,
     detector: Option<Box<Detector>>,
+    /// For a recording.
+    lookout: Option<Box<Lookout>>,
     shows: Shows,
     selection: Selection,
     clock: ClockSample,
@@ -78,20 +82,22 @@ impl Pipeline {
         Self { detector, shows: Shows::Findings, ..Self::new(view, Filter::default(), clock) }
     }
 
-    /// A pipeline that tracks connections, and asks for what a recording needs so that findings can be
-    /// told from it too. `prints` is whether what connections do is shown meanwhile.
+    /// A pipeline that asks for what a recording needs so that findings can be told from it too, by
+    /// these limits or others. `prints` is whether what connections do is shown meanwhile.
     #[must_use]
     pub fn recorded(
         options: Options,
         filter: Filter,
-        mut stuck: detector::Options,
+        limits: Limits,
         clock: ClockSample,
         prints: bool,
     ) -> Self {
-        stuck.all_holders = true;
-        let detector = Some(Box::new(Detector::new(stuck)));
-        let shows = if prints { Shows::Connections } else { Shows::Nothing };
-        Self { detector, shows, ..Self::tracked(options, filter, clock) }
+        let pipeline = if prints {
+            Self::tracked(options, filter, clock)
+        } else {
+            Self::new(View::Untold, filter, clock)
+        };
+        Self { lookout: Some(Box::new(Lookout::new(limits))), ..pipeline }
     }
 
     /// A pipeline that tracks connections and tells everything: what they did and which are stuck.
@@ -106,6 +112,7 @@ impl Pipeline {
         Self {
             view,
             detector: None,
+            lookout: None,
             shows: Shows::Connections,
             selection: Selection::new(filter),
             clock,
@@ -125,6 +132,14 @@ impl Pipeline {
         match &mut self.view {
             View::Tracked(tracker) => tracker.apply(event, &mut self.changes),
             View::Raw(raw) => raw.apply(event, &mut self.changes),
+            View::Untold => {
+                if let Event::Lost(lost) = event {
+                    self.changes.push(Change::Lost(*lost));
+                }
+            }
+        }
+        if let Some(lookout) = &mut self.lookout {
+            lookout.apply(event);
         }
         if let (Some(detector), View::Tracked(tracker)) = (&mut self.detector, &self.view) {
             detector.apply(event, tracker, &mut self.changes);
@@ -148,8 +163,10 @@ impl Pipeline {
     }
 
     fn select(&mut self) {
-        let is_mixed = self.shows == Shows::Connections && self.detector.is_some();
-        let shows_all = matches!(self.shows, Shows::Connections | Shows::Everything) && !is_mixed;
+        if self.changes.is_empty() {
+            return;
+        }
+        let shows_all = matches!(self.shows, Shows::Connections | Shows::Everything);
         if shows_all && self.shown.is_empty() && self.selection.takes_all() {
             // The usual case, for every event: nothing is moved.
             std::mem::swap(&mut self.changes, &mut self.shown);
@@ -158,10 +175,8 @@ impl Pipeline {
         for change in self.changes.drain(..) {
             let is_finding = matches!(change, Change::Stuck(_) | Change::Resolved(_));
             let is_shown = match self.shows {
-                Shows::Nothing => matches!(change, Change::Lost(_)),
-                Shows::Connections => !is_finding,
                 Shows::Findings => is_finding || matches!(change, Change::Lost(_)),
-                Shows::Everything => true,
+                Shows::Connections | Shows::Everything => true,
             };
             if is_shown {
                 self.selection.pass(change, &mut self.shown);
@@ -191,8 +206,13 @@ impl Pipeline {
     /// Whether knowing who holds the socket of this event would complete its line.
     #[must_use]
     pub fn wants_holder(&self, transition: &Transition) -> bool {
-        self.shows != Shows::Findings
-            && self.tracker().is_some_and(|tracker| tracker.wants_holder(transition))
+        match (&self.view, &self.lookout) {
+            (View::Tracked(tracker), _) if self.shows != Shows::Findings => {
+                tracker.wants_holder(transition)
+            }
+            (View::Untold, Some(lookout)) => lookout.wants_holder(transition),
+            _ => false,
+        }
     }
 
     /// From now on no limit of a finding is longer than this.
@@ -211,12 +231,15 @@ impl Pipeline {
     /// Whether snapshots are to be made at all.
     #[must_use]
     pub fn takes_snapshots(&self) -> bool {
-        self.detector.is_some()
+        self.detector.is_some() || self.lookout.is_some()
     }
 
     /// Whether a snapshot would tell something by now; `may_look` that one may also be made for what
     /// no event tells of.
     pub fn wants_snapshot(&mut self, now: Timestamp, may_look: bool) -> bool {
+        if let Some(lookout) = &mut self.lookout {
+            return lookout.wants_snapshot(now, may_look);
+        }
         match (&mut self.detector, &self.view) {
             (Some(detector), View::Tracked(tracker)) => {
                 detector.wants_snapshot(now, may_look, tracker)
@@ -228,15 +251,20 @@ impl Pipeline {
     /// The network namespaces whose settings a snapshot needs, its sockets being known.
     #[must_use]
     pub fn wanted_sysctls(&self) -> Vec<u32> {
-        self.detector.as_ref().map(|detector| detector.wanted_sysctls()).unwrap_or_default()
+        match (&self.lookout, &self.detector) {
+            (Some(lookout), _) => lookout.wanted_sysctls(),
+            (None, Some(detector)) => detector.wanted_sysctls(),
+            (None, None) => Vec::new(),
+        }
     }
 
     /// A descriptor of each process of which a snapshot needs to know more, its sockets, holders and
     /// settings being known.
     #[must_use]
     pub fn wanted_processes(&self) -> Vec<Holder> {
-        match (&self.detector, &self.view) {
-            (Some(detector), View::Tracked(tracker)) => detector.wanted_processes(tracker),
+        match (&self.lookout, &self.detector, &self.view) {
+            (Some(lookout), ..) => lookout.wanted_processes(),
+            (None, Some(detector), View::Tracked(tracker)) => detector.wanted_processes(tracker),
             _ => Vec::new(),
         }
     }
@@ -244,9 +272,10 @@ impl Pipeline {
     /// Namespaces whose dump would tell something by now: `None` means all, an empty list nothing.
     #[must_use]
     pub fn wanted_dump(&self, now: Timestamp) -> Option<Vec<u32>> {
-        match self.tracker() {
-            Some(tracker) => tracker.wanted_dump(now),
-            None => Some(Vec::new()),
+        match (&self.view, &self.lookout) {
+            (View::Tracked(tracker), _) => tracker.wanted_dump(now),
+            (View::Untold, Some(lookout)) => lookout.wanted_dump(now),
+            _ => Some(Vec::new()),
         }
     }
 
@@ -254,6 +283,7 @@ impl Pipeline {
     #[must_use]
     pub fn is_due(&self, now: Timestamp) -> bool {
         self.tracker().is_some_and(|tracker| tracker.is_due(now))
+            || self.lookout.as_ref().is_some_and(|lookout| lookout.is_due(now))
     }
 
     /// When time alone has something to tell next, or a dump or snapshot may.
@@ -261,30 +291,33 @@ impl Pipeline {
     pub fn next_deadline(&self) -> Option<Timestamp> {
         let of_tracker = self.tracker().and_then(Tracker::next_deadline);
         let of_detector = self.detector.as_ref().map(|detector| detector.next_deadline());
-        of_tracker.into_iter().chain(of_detector).min()
+        let of_lookout = self.lookout.as_ref().map(|lookout| lookout.next_deadline());
+        of_tracker.into_iter().chain(of_detector).chain(of_lookout).min()
     }
 
     /// What was counted so far.
     #[must_use]
     pub fn summary(&self) -> Summary {
-        let counted = match &self.view {
-            View::Tracked(tracker) => tracker.summary(),
-            View::Raw(raw) => raw.summary(),
+        let (counted, entered) = match (&self.view, &self.lookout) {
+            (View::Tracked(tracker), _) => (*tracker.summary(), self.told.entered),
+            (View::Raw(raw), _) => (*raw.summary(), self.told.entered),
+            (View::Untold, Some(lookout)) => (*lookout.summary(), lookout.summary().entered),
+            (View::Untold, None) => Default::default(),
         };
         Summary {
-            entered: self.told.entered,
+            entered,
             kinds: self.told.kinds,
             resolved: self.told.resolved,
             span: self.span,
             uncertain: counted.uncertain + self.selection.overflowed(),
-            ..*counted
+            ..counted
         }
     }
 
     fn tracker(&self) -> Option<&Tracker> {
         match &self.view {
             View::Tracked(tracker) => Some(tracker),
-            View::Raw(_) => None,
+            View::Raw(_) | View::Untold => None,
         }
     }
 }

@@ -12,8 +12,8 @@ use crate::{
     time::Timestamp,
 };
 
-/// How often time passes though nothing is due, so that a recording knows up to when it tells
-/// everything.
+/// How long after an event time passes though nothing is due, so that a recording knows up to when it
+/// tells everything. Where nothing happens, none need pass.
 const TICK_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Tells what events come to.
@@ -27,6 +27,8 @@ pub struct Teller<'a> {
     out: BytesMut,
     /// Up to when time has passed.
     ticked: Timestamp,
+    /// Something came since.
+    is_behind: bool,
 }
 
 impl std::fmt::Debug for Teller<'_> {
@@ -40,7 +42,7 @@ impl<'a> Teller<'a> {
     pub fn new(pipeline: &'a mut Pipeline, sink: &'a mut dyn Sink) -> Self {
         let mut out = BytesMut::new();
         sink.header(&mut out);
-        Self { pipeline, sink, out, ticked: Timestamp::default() }
+        Self { pipeline, sink, out, ticked: Timestamp::default(), is_behind: true }
     }
 
     /// Takes in one event. What comes of it is formatted by the clock sample that is in force now, and
@@ -48,8 +50,10 @@ impl<'a> Teller<'a> {
     pub fn feed(&mut self, event: &Event) {
         self.pipeline.feed(event);
         self.format();
+        self.is_behind = true;
         if let Event::Tick(now) = event {
             self.ticked = *now;
+            self.is_behind = false;
             self.sink.flush(&mut self.out);
         }
     }
@@ -57,7 +61,7 @@ impl<'a> Teller<'a> {
     /// Whether time should pass by now, by a tick that is fed: a line is due, or the last tick is long ago.
     #[must_use]
     pub fn wants_tick(&self, now: Timestamp) -> bool {
-        self.pipeline.is_due(now) || self.ticked + TICK_INTERVAL <= now
+        self.pipeline.is_due(now) || self.is_behind && self.ticked + TICK_INTERVAL <= now
     }
 
     /// Ends the trace: tells what was still held back.

@@ -16,7 +16,7 @@ use crate::{
     cli::{filter_args, record_args::RecordArgs},
     kernel::{clock, machine, sysctls},
     live::{self, Hangups, Sink, StopSignals, Tee},
-    model::{change::Change, findings::detector},
+    model::change::Change,
     output::{
         progress::{self, progress},
         style::{Format, Style},
@@ -43,11 +43,6 @@ pub fn run(args: &RecordArgs, log_programs: bool) -> Result<ExitCode> {
         forks: false,
         log_programs,
     };
-    let stuck = detector::Options {
-        limits: args.limits.limits(),
-        filter: trace.filter.clone(),
-        ..detector::Options::default()
-    };
     tracing::event_loop()?.block_on(async {
         // Before the kernel is asked for anything: a file that exists is no reason to load programs.
         let place = Place::open(args)?;
@@ -58,8 +53,13 @@ pub fn run(args: &RecordArgs, log_programs: bool) -> Result<ExitCode> {
         let options = tracing::options(&source);
         let metadata = metadata(clock, &options, filter_args::options(&trace.filter));
         let mut recorder = place.recorder(args, metadata)?;
-        let mut pipeline =
-            Pipeline::recorded(options, trace.filter.clone(), stuck, clock, args.print);
+        let mut pipeline = Pipeline::recorded(
+            options,
+            trace.filter.clone(),
+            args.limits.limits(),
+            clock,
+            args.print,
+        );
         let lines = Transitions::new(style, tracing::times(clock));
         let mut sink = WithLosses { sink: Printed(args.print.then_some(lines)), json: false };
         let tee = Tee { recorder: &mut recorder, hangups };

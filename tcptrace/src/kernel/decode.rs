@@ -34,6 +34,7 @@ const AF_INET6: u8 = 10;
 /// Decodes one record of the ring buffer; `None` if it is not one we write. `jiffy_ns` is the length
 /// of a jiffy.
 #[must_use]
+#[inline]
 pub fn event(bytes: &[u8], jiffy_ns: u64) -> Option<Event> {
     match *bytes.first()? {
         KIND_TRANSITION => transition(&read(bytes)?, None, jiffy_ns).map(Event::Transition),
@@ -58,6 +59,7 @@ fn read<T: AnyBitPattern>(bytes: &[u8]) -> Option<T> {
     bytemuck::try_pod_read_unaligned(bytes).ok()
 }
 
+#[inline]
 fn transition(
     record: &TransitionRecord,
     detail: Option<&DetailRecord>,

@@ -2,12 +2,20 @@
 //!
 //! Five megabytes a batch, taken from the kernel anew each time, cost as much as filling them.
 
-use std::mem;
+use std::{mem, sync::LazyLock};
 
 use arrow_buffer::{ArrowNativeType, BooleanBuffer, Buffer, NullBuffer};
 
-/// Rows for which there is room at first; room doubles.
-const FEW: usize = 64;
+/// What all columns without any value are made of, up to this many bytes: it stays in the cache.
+static ZEROS: LazyLock<Buffer> = LazyLock::new(|| Buffer::from_vec(vec![0_u8; 1 << 20]));
+
+fn zeros(bytes: usize) -> Buffer {
+    if bytes <= ZEROS.len() {
+        ZEROS.slice_with_length(0, bytes)
+    } else {
+        Buffer::from_vec(vec![0_u8; bytes])
+    }
+}
 
 /// Values of one type, by row.
 #[derive(Debug)]
@@ -24,33 +32,30 @@ impl<T> Default for Cells<T> {
 }
 
 impl<T: ArrowNativeType> Cells<T> {
-    /// The place of a row.
-    pub(super) fn at(&mut self, row: usize) -> &mut T {
-        if row >= self.values.len() {
-            self.grow(row);
-        }
-        &mut self.values[row]
+    /// Adds the values of the rows from `begin` on, behind those that were added. Rows in between,
+    /// which are null, get the value before them: what repeats is the quickest to compress.
+    pub(super) fn extend(&mut self, begin: usize, values: impl Iterator<Item = T>) {
+        self.fill(begin);
+        self.values.extend(values);
     }
 
-    #[cold]
-    fn grow(&mut self, row: usize) {
-        if let Some(lent) = self.lent.take() {
+    fn fill(&mut self, row: usize) {
+        if self.values.is_empty()
+            && let Some(lent) = self.lent.take()
+        {
             self.values = lent.into_vec().unwrap_or_default();
             self.values.clear();
         }
-        self.values.resize((row + 1).next_power_of_two().max(FEW), T::default());
+        let last = self.values.last().copied().unwrap_or_default();
+        self.values.resize(row, last);
     }
 
-    fn is_empty(&self) -> bool {
-        self.values.is_empty()
-    }
-
-    /// The values of the first `rows` rows; all are the default again.
+    /// The values of the first `rows` rows; none is there any more.
     pub(super) fn finish(&mut self, rows: usize) -> Buffer {
-        if let Some(last) = rows.checked_sub(1) {
-            self.at(last);
+        if self.values.is_empty() {
+            return zeros(rows * size_of::<T>());
         }
-        self.values.truncate(rows);
+        self.fill(rows);
         let buffer = Buffer::from_vec(mem::take(&mut self.values));
         self.lent = Some(buffer.clone());
         buffer
@@ -59,24 +64,36 @@ impl<T: ArrowNativeType> Cells<T> {
 
 /// A bit for each row.
 #[derive(Debug, Default)]
-pub(super) struct Bits(Cells<u64>);
+pub(super) struct Bits {
+    words: Vec<u64>,
+    lent: Option<Buffer>,
+}
 
 impl Bits {
-    /// Sets the bit of a row.
-    pub(super) fn set(&mut self, row: usize) {
-        *self.0.at(row / 64) |= 1 << (row % 64);
+    /// Adds the bits of the 64 rows from `begin` on, a multiple of 64, behind those that were added.
+    pub(super) fn add(&mut self, begin: usize, bits: u64) {
+        if self.words.is_empty()
+            && let Some(lent) = self.lent.take()
+        {
+            self.words = lent.into_vec().unwrap_or_default();
+            self.words.clear();
+        }
+        self.words.resize(begin / 64, 0);
+        self.words.push(bits);
     }
 
-    /// Whether none was set.
-    pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// The bits of the first `rows` rows; none is set any more.
+    /// The bits of the first `rows` rows; none is there any more.
     pub(super) fn finish(&mut self, rows: usize) -> BooleanBuffer {
+        let words = rows.div_ceil(64);
+        if self.words.is_empty() {
+            return BooleanBuffer::new(zeros(words * size_of::<u64>()), 0, rows);
+        }
+        self.words.resize(words, 0);
+        let buffer = Buffer::from_vec(mem::take(&mut self.words));
+        self.lent = Some(buffer.clone());
         // Arrow counts bits from the least significant one of each byte: the same, as its numbers are
         // little-endian.
-        BooleanBuffer::new(self.0.finish(rows.div_ceil(64)), 0, rows)
+        BooleanBuffer::new(buffer, 0, rows)
     }
 
     /// The rows whose bit is set have a value, the others are null.
@@ -92,30 +109,38 @@ mod tests {
     #[test]
     fn a_batch_begins_empty_in_the_memory_of_the_last() {
         let mut cells = Cells::<u32>::default();
-        *cells.at(70) = 7;
+        cells.extend(70, [7].into_iter());
         let first = cells.finish(100);
         let values = first.typed_data::<u32>();
-        assert_eq!((values.len(), values[70], values[99]), (100, 7, 0));
+        assert_eq!((values.len(), values[69], values[70], values[99]), (100, 0, 7, 7));
         let place = first.as_ptr();
         drop(first);
-        *cells.at(1) = 8;
+        cells.extend(0, [5, 8].into_iter());
         let second = cells.finish(80);
         assert_eq!(second.as_ptr(), place);
-        assert_eq!(second.typed_data::<u32>()[70], 0);
-        *cells.at(1) = 9;
-        assert_eq!(second.typed_data::<u32>()[1], 8, "it is still being used");
+        assert_eq!(second.typed_data::<u32>()[..3], [5, 8, 8]);
+        cells.extend(0, [9].into_iter());
+        assert_eq!(second.typed_data::<u32>()[0], 5, "it is still being used");
     }
 
     #[test]
-    fn bits_are_those_that_were_set() {
-        let mut bits = Bits::default();
-        assert!(bits.is_empty());
-        for row in [0, 63, 64, 129] {
-            bits.set(row);
+    fn what_was_never_added_is_nothing_of_any_length() {
+        for rows in [0, 1, 65_536, 1 << 20] {
+            let none = Cells::<u64>::default().finish(rows);
+            assert_eq!((none.len(), none.iter().max()), (8 * rows, (rows > 0).then_some(&0)));
+            assert_eq!(Bits::default().finish(rows).count_set_bits(), 0);
         }
-        let set: Vec<usize> = bits.finish(130).set_indices().collect();
-        assert_eq!(set, [0, 63, 64, 129]);
-        assert!(bits.is_empty());
+    }
+
+    #[test]
+    fn bits_are_those_that_were_added() {
+        let mut bits = Bits::default();
+        for _ in 0..2 {
+            bits.add(64, 1 | 1 << 63);
+            bits.add(192, 2);
+            let set: Vec<usize> = bits.finish(200).set_indices().collect();
+            assert_eq!(set, [64, 127, 193]);
+        }
         assert_eq!(bits.finish(3).count_set_bits(), 0);
     }
 }

@@ -1,30 +1,63 @@
 //! Columns under construction, and columns being read.
 //!
-//! Most columns are empty in most rows, so a column is told only of the rows that have a value;
+//! Most columns are empty in most rows, so a column is given only the blocks in which it has a value;
 //! the others are null.
 
-use std::{collections::HashMap, marker::PhantomData, sync::Arc};
+use std::sync::Arc;
 
 use arrow_array::{
-    Array, ArrayRef, ArrowPrimitiveType, BinaryArray, BooleanArray, DictionaryArray,
-    FixedSizeBinaryArray, PrimitiveArray, StringArray, new_null_array,
-    types::{Int8Type, Int32Type},
+    Array, ArrayRef, ArrowPrimitiveType, BinaryArray, BooleanArray, FixedSizeBinaryArray,
+    PrimitiveArray,
 };
-use arrow_buffer::{Buffer, OffsetBuffer, ScalarBuffer};
+use arrow_buffer::{
+    BooleanBuffer, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer, bit_chunk_iterator::BitChunks,
+};
 use arrow_schema::DataType;
 
-use super::cells::{Bits, Cells};
+use super::{
+    block::BLOCK,
+    cells::{Bits, Cells},
+};
 
 /// One kind of column.
 pub(super) trait Column: Default {
+    /// What a row has of it.
+    type Cell: Copy + Default;
     /// What is read back.
     type View;
     /// Its type in Arrow.
     fn data_type() -> DataType;
+    /// Adds a block of rows, the first of which is row `begin`. Those whose bit is set in `known` have a
+    /// value.
+    fn take(&mut self, begin: usize, known: u64, cells: impl ExactSizeIterator<Item = Self::Cell>);
     /// The array of the first `rows` rows; the column is empty afterwards.
     fn finish(&mut self, rows: usize) -> ArrayRef;
     /// Reads an array of this type; `None` if it is of another.
     fn view(array: &ArrayRef) -> Option<Self::View>;
+    /// Fills the cells of a block of rows, the first of which is row `begin`. Returns which have a
+    /// value; the others are left as they are, or anything.
+    fn give<'a>(
+        view: &Self::View,
+        begin: usize,
+        cells: impl ExactSizeIterator<Item = &'a mut Self::Cell>,
+    ) -> u64
+    where
+        Self::Cell: 'a;
+}
+
+/// Which rows of a block have a value.
+pub(super) fn known(nulls: Option<&NullBuffer>, begin: usize, rows: usize) -> u64 {
+    match nulls {
+        Some(nulls) => word(nulls.inner(), begin, rows),
+        None if rows == 0 => 0,
+        None => u64::MAX >> (BLOCK - rows),
+    }
+}
+
+/// The bits of a block of rows.
+fn word(bits: &BooleanBuffer, begin: usize, rows: usize) -> u64 {
+    let chunks = BitChunks::new(bits.values(), bits.offset() + begin, rows);
+    chunks.iter().next().unwrap_or_else(|| chunks.remainder_bits())
 }
 
 /// Numbers.
@@ -41,37 +74,44 @@ impl<T: ArrowPrimitiveType> Default for Numbers<T> {
 }
 
 impl<T: ArrowPrimitiveType> Numbers<T> {
-    /// Sets the value of a row.
-    pub(super) fn set(&mut self, row: usize, value: T::Native) {
-        *self.cells.at(row) = value;
-        self.valid.set(row);
-    }
-
-    /// Sets it if it is known.
-    pub(super) fn set_known(&mut self, row: usize, value: Option<T::Native>) {
-        if let Some(value) = value {
-            self.set(row, value);
-        }
+    /// The array of the first `rows` rows.
+    pub(super) fn array(&mut self, rows: usize) -> PrimitiveArray<T> {
+        let values = ScalarBuffer::new(self.cells.finish(rows), 0, rows);
+        PrimitiveArray::new(values, self.valid.nulls(rows))
     }
 }
 
 impl<T: ArrowPrimitiveType> Column for Numbers<T> {
+    type Cell = T::Native;
     type View = PrimitiveArray<T>;
 
     fn data_type() -> DataType {
         T::DATA_TYPE
     }
 
+    fn take(&mut self, begin: usize, known: u64, cells: impl ExactSizeIterator<Item = T::Native>) {
+        self.cells.extend(begin, cells);
+        self.valid.add(begin, known);
+    }
+
     fn finish(&mut self, rows: usize) -> ArrayRef {
-        if self.valid.is_empty() {
-            return new_null_array(&T::DATA_TYPE, rows);
-        }
-        let values = ScalarBuffer::new(self.cells.finish(rows), 0, rows);
-        Arc::new(PrimitiveArray::<T>::new(values, self.valid.nulls(rows)))
+        Arc::new(self.array(rows))
     }
 
     fn view(array: &ArrayRef) -> Option<Self::View> {
         array.as_any().downcast_ref::<PrimitiveArray<T>>().cloned()
+    }
+
+    fn give<'a>(
+        view: &Self::View,
+        begin: usize,
+        cells: impl ExactSizeIterator<Item = &'a mut T::Native>,
+    ) -> u64 {
+        let known = known(view.nulls(), begin, cells.len());
+        if known != 0 {
+            cells.zip(&view.values()[begin..]).for_each(|(cell, value)| *cell = *value);
+        }
+        known
     }
 }
 
@@ -82,26 +122,21 @@ pub(super) struct Flags {
     valid: Bits,
 }
 
-impl Flags {
-    pub(super) fn set(&mut self, row: usize, value: bool) {
-        if value {
-            self.values.set(row);
-        }
-        self.valid.set(row);
-    }
-}
-
 impl Column for Flags {
+    type Cell = bool;
     type View = BooleanArray;
 
     fn data_type() -> DataType {
         DataType::Boolean
     }
 
+    fn take(&mut self, begin: usize, known: u64, cells: impl ExactSizeIterator<Item = bool>) {
+        let set = cells.enumerate().fold(0, |set, (row, cell)| set | u64::from(cell) << row);
+        self.values.add(begin, set);
+        self.valid.add(begin, known);
+    }
+
     fn finish(&mut self, rows: usize) -> ArrayRef {
-        if self.valid.is_empty() {
-            return new_null_array(&DataType::Boolean, rows);
-        }
         let values = self.values.finish(rows);
         Arc::new(BooleanArray::new(values, self.valid.nulls(rows)))
     }
@@ -109,74 +144,19 @@ impl Column for Flags {
     fn view(array: &ArrayRef) -> Option<Self::View> {
         array.as_any().downcast_ref::<BooleanArray>().cloned()
     }
-}
 
-/// The values that a column of names can have; a value is its place in the list.
-pub(super) trait NameList: Default {
-    /// At most 127 of them.
-    const NAMES: &[&str];
-}
-
-/// Names from a list.
-#[derive(Debug, Default)]
-pub(super) struct Names<L> {
-    keys: Numbers<Int8Type>,
-    list: PhantomData<L>,
-}
-
-impl<L: NameList> Names<L> {
-    /// Sets the name at this place of the list.
-    pub(super) fn set(&mut self, row: usize, place: usize) {
-        if let Ok(key) = i8::try_from(place) {
-            self.keys.set(row, key);
+    fn give<'a>(
+        view: &Self::View,
+        begin: usize,
+        cells: impl ExactSizeIterator<Item = &'a mut bool>,
+    ) -> u64 {
+        let known = known(view.nulls(), begin, cells.len());
+        if known != 0 {
+            let set = word(view.values(), begin, cells.len());
+            cells.enumerate().for_each(|(row, cell)| *cell = set >> row & 1 != 0);
         }
+        known
     }
-}
-
-impl<L: NameList> Column for Names<L> {
-    type View = NamesView;
-
-    fn data_type() -> DataType {
-        DataType::Dictionary(Box::new(DataType::Int8), Box::new(DataType::Utf8))
-    }
-
-    fn finish(&mut self, rows: usize) -> ArrayRef {
-        let keys = self.keys.finish(rows);
-        let keys = keys.as_any().downcast_ref::<PrimitiveArray<Int8Type>>().cloned();
-        let names: ArrayRef = Arc::new(StringArray::from(L::NAMES.to_vec()));
-        let array = keys.and_then(|keys| DictionaryArray::try_new(keys, names).ok());
-        array.map_or_else(|| new_null_array(&Self::data_type(), rows), |array| Arc::new(array))
-    }
-
-    fn view(array: &ArrayRef) -> Option<Self::View> {
-        let array = array.as_any().downcast_ref::<DictionaryArray<Int8Type>>()?;
-        let names = array.values().as_any().downcast_ref::<StringArray>()?;
-        let place = |name: Option<&str>| L::NAMES.iter().position(|known| Some(*known) == name);
-        let places = names.iter().map(place).collect();
-        Some(NamesView { keys: array.keys().clone(), places })
-    }
-}
-
-/// Names that are read back as places of our list, whatever the order of theirs.
-#[derive(Debug)]
-pub(super) struct NamesView {
-    keys: PrimitiveArray<Int8Type>,
-    places: Vec<Option<usize>>,
-}
-
-impl NamesView {
-    pub(super) fn get(&self, row: usize) -> Option<usize> {
-        let key = get(&self.keys, row)?;
-        *self.places.get(usize::try_from(key).ok()?)?
-    }
-}
-
-/// The value of a row.
-pub(super) fn get<T: ArrowPrimitiveType>(
-    array: &PrimitiveArray<T>,
-    row: usize,
-) -> Option<T::Native> {
-    (row < array.len() && array.is_valid(row)).then(|| array.value(row))
 }
 
 /// Sixteen bytes.
@@ -186,49 +166,59 @@ pub(super) struct Addresses {
     valid: Bits,
 }
 
-const ADDRESS: i32 = 16;
-
-impl Addresses {
-    pub(super) fn set(&mut self, row: usize, value: [u8; 16]) {
-        *self.cells.at(row) = i128::from_ne_bytes(value);
-        self.valid.set(row);
-    }
-}
+const ADDRESS: usize = 16;
 
 impl Column for Addresses {
+    type Cell = [u8; ADDRESS];
     type View = FixedSizeBinaryArray;
 
     fn data_type() -> DataType {
-        DataType::FixedSizeBinary(ADDRESS)
+        DataType::FixedSizeBinary(ADDRESS as i32)
+    }
+
+    fn take(&mut self, begin: usize, known: u64, cells: impl ExactSizeIterator<Item = Self::Cell>) {
+        self.cells.extend(begin, cells.map(i128::from_ne_bytes));
+        self.valid.add(begin, known);
     }
 
     fn finish(&mut self, rows: usize) -> ArrayRef {
-        if self.valid.is_empty() {
-            return new_null_array(&Self::data_type(), rows);
-        }
         let values = self.cells.finish(rows);
-        Arc::new(FixedSizeBinaryArray::new(ADDRESS, values, self.valid.nulls(rows)))
+        Arc::new(FixedSizeBinaryArray::new(ADDRESS as i32, values, self.valid.nulls(rows)))
     }
 
     fn view(array: &ArrayRef) -> Option<Self::View> {
         let array = array.as_any().downcast_ref::<FixedSizeBinaryArray>()?;
-        (array.value_length() == ADDRESS).then(|| array.clone())
+        (array.value_length() == ADDRESS as i32).then(|| array.clone())
+    }
+
+    fn give<'a>(
+        view: &Self::View,
+        begin: usize,
+        cells: impl ExactSizeIterator<Item = &'a mut Self::Cell>,
+    ) -> u64 {
+        let known = known(view.nulls(), begin, cells.len());
+        if known != 0 {
+            let (values, _) = view.value_data().as_chunks::<ADDRESS>();
+            cells.zip(&values[begin..]).for_each(|(cell, value)| *cell = *value);
+        }
+        known
     }
 }
 
-/// Bytes of any length.
+/// Bytes of any length, set and read row by row: few rows have them.
 #[derive(Debug, Default)]
 pub(super) struct Bytes {
     offsets: Vec<i32>,
     data: Vec<u8>,
-    valid: Bits,
+    rows: Vec<usize>,
 }
 
 impl Bytes {
+    /// Sets the value of a row behind those that were set.
     pub(super) fn set(&mut self, row: usize, value: &[u8]) {
         self.pad(row);
         self.data.extend_from_slice(value);
-        self.valid.set(row);
+        self.rows.push(row);
     }
 
     /// An offset for the beginning of each row up to `row`.
@@ -236,97 +226,37 @@ impl Bytes {
         let end = i32::try_from(self.data.len()).unwrap_or(i32::MAX);
         self.offsets.resize(row + 1, end);
     }
+
+    /// The value of a row.
+    pub(super) fn get(array: &BinaryArray, row: usize) -> Option<&[u8]> {
+        (row < array.len() && array.is_valid(row)).then(|| array.value(row))
+    }
 }
 
 impl Column for Bytes {
+    type Cell = ();
     type View = BinaryArray;
 
     fn data_type() -> DataType {
         DataType::Binary
     }
 
+    fn take(&mut self, _: usize, _: u64, _: impl ExactSizeIterator<Item = ()>) {}
+
     fn finish(&mut self, rows: usize) -> ArrayRef {
         self.pad(rows);
         let offsets = OffsetBuffer::new(ScalarBuffer::from(std::mem::take(&mut self.offsets)));
         let data = Buffer::from_vec(std::mem::take(&mut self.data));
-        Arc::new(BinaryArray::new(offsets, data, self.valid.nulls(rows)))
+        let mut valid = vec![false; rows];
+        self.rows.drain(..).for_each(|row| valid[row] = true);
+        Arc::new(BinaryArray::new(offsets, data, Some(NullBuffer::from(valid))))
     }
 
     fn view(array: &ArrayRef) -> Option<Self::View> {
         array.as_any().downcast_ref::<BinaryArray>().cloned()
     }
-}
 
-/// Command names, of which a batch has few.
-#[derive(Debug, Default)]
-pub(super) struct Comms {
-    keys: Numbers<Int32Type>,
-    names: Vec<[u8; 16]>,
-    places: HashMap<[u8; 16], i32>,
-    last: Option<([u8; 16], i32)>,
-}
-
-impl Comms {
-    pub(super) fn set(&mut self, row: usize, comm: [u8; 16]) {
-        // The same process mostly follows itself.
-        if let Some((_, place)) = self.last.filter(|(last, _)| *last == comm) {
-            return self.keys.set(row, place);
-        }
-        let next = i32::try_from(self.names.len()).unwrap_or(i32::MAX);
-        let place = *self.places.entry(comm).or_insert(next);
-        if place == next {
-            self.names.push(comm);
-        }
-        self.last = Some((comm, place));
-        self.keys.set(row, place);
-    }
-}
-
-impl Column for Comms {
-    type View = CommsView;
-
-    fn data_type() -> DataType {
-        DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Binary))
-    }
-
-    fn finish(&mut self, rows: usize) -> ArrayRef {
-        self.places.clear();
-        self.last = None;
-        let names = std::mem::take(&mut self.names);
-        let bytes = names.iter().map(|name| {
-            let length = name.iter().position(|&b| b == 0).unwrap_or(name.len());
-            &name[..length]
-        });
-        let names: ArrayRef = Arc::new(BinaryArray::from_iter_values(bytes));
-        let keys = self.keys.finish(rows);
-        let keys = keys.as_any().downcast_ref::<PrimitiveArray<Int32Type>>().cloned();
-        let array = keys.and_then(|keys| DictionaryArray::try_new(keys, names).ok());
-        array.map_or_else(|| new_null_array(&Self::data_type(), rows), |array| Arc::new(array))
-    }
-
-    fn view(array: &ArrayRef) -> Option<Self::View> {
-        let array = array.as_any().downcast_ref::<DictionaryArray<Int32Type>>()?;
-        let names = array.values().as_any().downcast_ref::<BinaryArray>()?;
-        let padded = |name: Option<&[u8]>| {
-            let name = name.unwrap_or_default();
-            let mut bytes = [0; 16];
-            let length = name.len().min(16);
-            bytes[..length].copy_from_slice(&name[..length]);
-            bytes
-        };
-        Some(CommsView { keys: array.keys().clone(), names: names.iter().map(padded).collect() })
-    }
-}
-
-/// Command names, padded with zeros.
-#[derive(Debug)]
-pub(super) struct CommsView {
-    keys: PrimitiveArray<Int32Type>,
-    names: Vec<[u8; 16]>,
-}
-
-impl CommsView {
-    pub(super) fn get(&self, row: usize) -> Option<[u8; 16]> {
-        self.names.get(usize::try_from(get(&self.keys, row)?).ok()?).copied()
+    fn give<'a>(_: &BinaryArray, _: usize, _: impl ExactSizeIterator<Item = &'a mut ()>) -> u64 {
+        0
     }
 }

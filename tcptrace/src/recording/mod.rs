@@ -3,11 +3,13 @@
 //! A recording is an Apache Arrow IPC stream with one schema, in which a row is an event. It is whole
 //! up to its last complete batch, however it ended.
 
+mod block;
 mod cells;
 mod column;
 mod input;
 mod message;
 mod metadata;
+mod names;
 mod output;
 mod reader;
 mod recorder;

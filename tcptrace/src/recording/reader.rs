@@ -14,8 +14,10 @@ use arrow_schema::{DataType, Schema};
 
 use super::{
     Metadata,
+    block::BLOCK,
+    column::Bytes,
     message::{Messages, Next, check, items},
-    schema::{View, known_columns},
+    schema::{Row, View, known_columns},
 };
 use crate::event::Event;
 
@@ -64,6 +66,7 @@ pub struct Recording<R> {
     tail: Tail,
     /// The batch that is being read, with the next row and the number of rows.
     open: Option<(View, usize, usize)>,
+    block: Box<[Row; BLOCK]>,
     ended: bool,
 }
 
@@ -111,7 +114,9 @@ impl<R: Read> Recording<R> {
             known: (!all).then_some(known),
             dictionaries: HashMap::new(),
         };
-        Ok(Self { messages, columns, metadata, tail: Tail::default(), open: None, ended: false })
+        let block = Box::new([Row::default(); BLOCK]);
+        let tail = Tail::default();
+        Ok(Self { messages, columns, metadata, tail, open: None, block, ended: false })
     }
 
     /// What describes it as a whole.
@@ -135,7 +140,14 @@ impl<R: Read> Recording<R> {
             };
             let end = (*begin + CHUNK).min(*rows);
             let mut events = Vec::with_capacity(end - *begin);
-            events.extend((*begin..end).filter_map(|row| view.event(row)));
+            for first in (*begin..end).step_by(BLOCK) {
+                let block = &mut self.block[..(end - first).min(BLOCK)];
+                view.give(first, block);
+                events.extend(block.iter().enumerate().filter_map(|(place, row)| {
+                    let text = Bytes::get(&view.text, first + place);
+                    row.event(text, Bytes::get(&view.cgroup, first + place))
+                }));
+            }
             self.tail.skipped += (end - *begin - events.len()) as u64;
             *begin = end;
             if end == *rows {

@@ -1,17 +1,14 @@
 //! Events to rows and back.
 
 use std::{
+    borrow::Cow,
     net::{IpAddr, Ipv6Addr},
     time::Duration,
 };
 
-use arrow_array::{Array, BinaryArray, BooleanArray, FixedSizeBinaryArray};
 use tcptrace_common::tcp_state::TcpState;
 
-use super::{
-    column::{NamesView, get},
-    schema::{Columns, View},
-};
+use super::schema::{Place, Row};
 use crate::{
     event::{
         Comm, Counters, DumpEnd, Endpoint, Event, Fork, Holder, Hook, HookKind, Lost, LostWhy,
@@ -22,18 +19,18 @@ use crate::{
 };
 
 // Places in `schema::Kinds`.
-const TRANSITION: usize = 0;
-const HOOK: usize = 1;
-const SOCKET: usize = 2;
-const DUMP_END: usize = 3;
-const OWNER: usize = 4;
-const FORK: usize = 5;
-const PROCESS: usize = 6;
-const SYSCTLS: usize = 7;
-const SNAPSHOT_END: usize = 8;
-const LOST: usize = 9;
-const CLOCK: usize = 10;
-const TICK: usize = 11;
+const TRANSITION: i8 = 0;
+const HOOK: i8 = 1;
+const SOCKET: i8 = 2;
+const DUMP_END: i8 = 3;
+const OWNER: i8 = 4;
+const FORK: i8 = 5;
+const PROCESS: i8 = 6;
+const SYSCTLS: i8 = 7;
+const SNAPSHOT_END: i8 = 8;
+const LOST: i8 = 9;
+const CLOCK: i8 = 10;
+const TICK: i8 = 11;
 
 const HOOKS: [HookKind; 3] = [HookKind::Destroyed, HookKind::ResetReceived, HookKind::ResetSent];
 const SHAPES: [Shape; 3] = [Shape::Full, Shape::Minisock, Shape::Request];
@@ -47,298 +44,323 @@ const TIMERS: [TimerKind; 5] = [
 const LOSSES: [LostWhy; 4] =
     [LostWhy::RingFull, LostWhy::Recursion, LostWhy::Undecodable, LostWhy::RecorderBehind];
 
-impl Columns {
-    /// Writes `event` as this row, which must be the next one.
-    pub(super) fn write(&mut self, row: usize, event: &Event) {
-        match event {
-            Event::Transition(transition) => self.transition(row, transition),
-            Event::Hook(hook) => self.hook(row, hook),
-            Event::Socket(socket) => self.socket(row, socket),
-            Event::DumpEnd(end) => {
-                let netns: Vec<String> = end.netns.iter().map(u32::to_string).collect();
-                self.begin(row, DUMP_END, Some(end.started));
-                self.text.set(row, netns.join(",").as_bytes());
-            }
-            Event::Holder(holder) => self.holder(row, holder),
-            Event::Fork(fork) => {
-                self.begin(row, FORK, Some(fork.at));
-                self.pid.set(row, fork.parent);
-                self.child.set(row, fork.child);
-            }
-            Event::Process(details) => {
-                self.begin(row, PROCESS, None);
-                self.pid.set(row, details.pid);
-                if let Some(cmdline) = &details.cmdline {
-                    self.text.set(row, cmdline);
-                }
-                if let Some(cgroup) = &details.cgroup {
-                    self.cgroup.set(row, cgroup.as_bytes());
-                }
-            }
-            Event::Sysctls(sysctls) => {
-                let lines =
-                    sysctls.iter().map(|(sysctl, text)| format!("{}={text}", sysctl.name()));
-                self.begin(row, SYSCTLS, None);
-                self.netns.set(row, sysctls.netns);
-                self.text.set(row, lines.collect::<Vec<_>>().join("\n").as_bytes());
-            }
-            Event::Tick(now) => self.begin(row, TICK, Some(*now)),
-            Event::SnapshotEnd(at) => self.begin(row, SNAPSHOT_END, Some(*at)),
-            Event::Lost(lost) => {
-                self.begin(row, LOST, Some(lost.at));
-                self.count.set(row, lost.count);
-                self.why.set(row, place(&LOSSES, lost.why));
-            }
-            Event::Clock(sample) => {
-                self.begin(row, CLOCK, Some(sample.boot));
-                self.wall_ns.set(row, sample.wall_ns);
-            }
-        }
-    }
-
-    fn begin(&mut self, row: usize, kind: usize, at: Option<Timestamp>) {
-        self.kind.set(row, kind);
-        self.boot_ns.set_known(row, at.map(|at| at.0));
-    }
-
-    fn transition(&mut self, row: usize, transition: &Transition) {
-        self.begin(row, TRANSITION, Some(transition.at));
-        self.skaddr.set(row, transition.skaddr);
-        self.cookie.set_known(row, transition.cookie);
-        self.from.set(row, state_place(transition.from));
-        self.to.set(row, state_place(transition.to));
-        self.tuple(row, &transition.tuple);
-        self.netns.set_known(row, transition.netns);
-        if let Some(fields) = &transition.socket {
-            self.owned.set(row, fields.owned);
-            self.dead.set(row, fields.dead);
-            self.done.set(row, fields.done);
-            self.err.set(row, fields.err);
-            self.shutdown.set(row, fields.shutdown);
-            self.kernel.set(row, fields.kernel);
-            self.repair.set(row, fields.repair);
-            self.inode.set_known(row, fields.inode);
-        }
-        if let Some(process) = &transition.on_cpu {
-            self.process(row, process);
-        }
-        if let Some(counters) = &transition.counters {
-            self.tx_bytes.set(row, counters.tx_bytes);
-            self.rx_bytes.set(row, counters.rx_bytes);
-            self.retransmits.set(row, counters.retransmits);
-            self.srtt_us.set_known(row, counters.srtt_us);
-        }
-        self.cgroup_id.set_known(row, transition.cgroup);
-        self.orphan_lifetime_ns.set_known(row, transition.orphan_lifetime.map(nanoseconds));
-    }
-
-    fn hook(&mut self, row: usize, hook: &Hook) {
-        self.begin(row, HOOK, Some(hook.at));
-        self.skaddr.set(row, hook.skaddr);
-        self.cookie.set_known(row, hook.cookie);
-        self.hook.set(row, place(&HOOKS, hook.kind));
-    }
-
-    fn socket(&mut self, row: usize, socket: &Socket) {
-        let ns = |stamp: Option<Timestamp>| stamp.map(|stamp| stamp.0);
-        self.begin(row, SOCKET, Some(socket.at));
-        self.skaddr.set_known(row, socket.skaddr);
-        self.cookie.set_known(row, socket.cookie);
-        self.to.set(row, state_place(socket.state));
-        self.shape.set(row, place(&SHAPES, socket.shape));
-        self.tuple(row, &socket.tuple);
-        self.netns.set(row, socket.netns);
-        self.inode.set_known(row, socket.inode);
-        if let Some(kernel) = socket.kernel {
-            self.kernel.set(row, kernel);
-        }
-        self.recv_q.set(row, socket.recv_q);
-        self.send_q.set(row, socket.send_q);
-        if let Some(timer) = &socket.timer {
-            self.timer.set(row, place(&TIMERS, timer.kind));
-            self.timer_expires_ns.set(row, timer.expires.0);
-            self.retransmits.set(row, timer.retransmits.into());
-        }
-        self.last_ack_ns.set_known(row, ns(socket.last_ack));
-        self.last_data_ns.set_known(row, ns(socket.last_data));
-        self.last_sent_ns.set_known(row, ns(socket.last_sent));
-        self.waiting_ns.set_known(row, ns(socket.waiting));
-        self.cgroup_id.set_known(row, socket.cgroup);
-    }
-
-    fn holder(&mut self, row: usize, holder: &Holder) {
-        self.begin(row, OWNER, None);
-        self.skaddr.set_known(row, holder.skaddr);
-        self.cookie.set_known(row, holder.cookie);
-        self.inode.set(row, holder.inode);
-        self.process(row, &holder.process);
-        self.fd.set(row, holder.fd);
-    }
-
-    fn process(&mut self, row: usize, process: &Process) {
-        self.pid.set(row, process.pid);
-        self.comm.set(row, process.comm.0);
-    }
-
-    fn tuple(&mut self, row: usize, tuple: &Tuple) {
-        if let Some(addr) = tuple.local.addr {
-            self.laddr.set(row, sixteen(addr));
-        }
-        if let Some(addr) = tuple.remote.addr {
-            self.raddr.set(row, sixteen(addr));
-        }
-        self.lport.set_known(row, tuple.local.port);
-        self.rport.set_known(row, tuple.remote.port);
-        self.ipv6.set(row, tuple.ipv6);
-        self.v4mapped.set(row, tuple.v4mapped);
-    }
+/// Gives a cell its value.
+macro_rules! set {
+    ($row:expr, $($name:ident = $value:expr),+ $(,)?) => {
+        $($row.$name = $value;)+
+        $row.known |= $(1 << Place::$name as u32)|+;
+    };
 }
 
-impl View {
-    /// The event of a row; `None` if it is of a kind that this version does not know, or has not what
-    /// its kind must have.
-    pub(super) fn event(&self, row: usize) -> Option<Event> {
-        let at = || get(&self.boot_ns, row).map(Timestamp);
-        Some(match self.kind.get(row)? {
-            TRANSITION => Event::Transition(self.transition(row)?),
+/// Gives a cell its value, if that is known.
+macro_rules! set_known {
+    ($row:expr, $($name:ident = $value:expr),+ $(,)?) => {
+        $(if let Some(value) = $value {
+            set!($row, $name = value);
+        })+
+    };
+}
+
+/// The value of a cell.
+macro_rules! get {
+    ($row:expr, $name:ident) => {
+        ($row.known & (1 << Place::$name as u32) != 0).then_some($row.$name)
+    };
+}
+
+impl Row {
+    /// Becomes the row of `event`, but for its texts. Cells without a value keep what they had: what
+    /// repeats is the quickest to compress.
+    pub(super) fn write(&mut self, event: &Event) {
+        self.known = 0;
+        match event {
+            Event::Transition(transition) => self.write_transition(transition),
+            Event::Hook(hook) => {
+                set!(self, kind = HOOK, boot_ns = hook.at.0, skaddr = hook.skaddr);
+                set!(self, hook = place(&HOOKS, hook.kind));
+                set_known!(self, cookie = hook.cookie);
+            }
+            Event::Socket(socket) => self.write_socket(socket),
+            Event::DumpEnd(end) => {
+                set!(self, kind = DUMP_END, boot_ns = end.started.0);
+            }
+            Event::Holder(holder) => {
+                set!(self, kind = OWNER, inode = holder.inode, fd = holder.fd);
+                set_known!(self, skaddr = holder.skaddr, cookie = holder.cookie);
+                self.write_process(&holder.process);
+            }
+            Event::Fork(Fork { at, parent, child }) => {
+                set!(self, kind = FORK, boot_ns = at.0, pid = *parent, child = *child);
+            }
+            Event::Process(details) => {
+                set!(self, kind = PROCESS, pid = details.pid);
+            }
+            Event::Sysctls(sysctls) => {
+                set!(self, kind = SYSCTLS, netns = sysctls.netns);
+            }
+            Event::Tick(at) => {
+                set!(self, kind = TICK, boot_ns = at.0);
+            }
+            Event::SnapshotEnd(at) => {
+                set!(self, kind = SNAPSHOT_END, boot_ns = at.0);
+            }
+            Event::Lost(Lost { at, count, why }) => {
+                set!(self, kind = LOST, boot_ns = at.0, count = *count, why = place(&LOSSES, *why));
+            }
+            Event::Clock(sample) => {
+                set!(self, kind = CLOCK, boot_ns = sample.boot.0, wall_ns = sample.wall_ns);
+            }
+        }
+    }
+
+    fn write_transition(&mut self, transition: &Transition) {
+        set!(
+            self,
+            kind = TRANSITION,
+            boot_ns = transition.at.0,
+            skaddr = transition.skaddr,
+            from = state_place(transition.from),
+            to = state_place(transition.to),
+        );
+        self.write_tuple(&transition.tuple);
+        if let Some(fields) = &transition.socket {
+            set!(
+                self,
+                owned = fields.owned,
+                dead = fields.dead,
+                done = fields.done,
+                err = fields.err,
+                shutdown = fields.shutdown,
+                kernel = fields.kernel,
+                repair = fields.repair,
+            );
+            set_known!(self, inode = fields.inode);
+        }
+        if let Some(process) = &transition.on_cpu {
+            self.write_process(process);
+        }
+        if let Some(counters) = &transition.counters {
+            set!(
+                self,
+                tx_bytes = counters.tx_bytes,
+                rx_bytes = counters.rx_bytes,
+                retransmits = counters.retransmits,
+            );
+            set_known!(self, srtt_us = counters.srtt_us);
+        }
+        set_known!(
+            self,
+            cookie = transition.cookie,
+            netns = transition.netns,
+            cgroup_id = transition.cgroup,
+            orphan_lifetime_ns = transition.orphan_lifetime.map(nanoseconds),
+        );
+    }
+
+    fn write_socket(&mut self, socket: &Socket) {
+        let ns = |stamp: Option<Timestamp>| stamp.map(|stamp| stamp.0);
+        set!(
+            self,
+            kind = SOCKET,
+            boot_ns = socket.at.0,
+            to = state_place(socket.state),
+            shape = place(&SHAPES, socket.shape),
+            netns = socket.netns,
+            recv_q = socket.recv_q,
+            send_q = socket.send_q,
+        );
+        self.write_tuple(&socket.tuple);
+        if let Some(timer) = &socket.timer {
+            set!(
+                self,
+                timer = place(&TIMERS, timer.kind),
+                timer_expires_ns = timer.expires.0,
+                retransmits = timer.retransmits.into(),
+            );
+        }
+        set_known!(
+            self,
+            skaddr = socket.skaddr,
+            cookie = socket.cookie,
+            inode = socket.inode,
+            kernel = socket.kernel,
+            last_ack_ns = ns(socket.last_ack),
+            last_data_ns = ns(socket.last_data),
+            last_sent_ns = ns(socket.last_sent),
+            waiting_ns = ns(socket.waiting),
+            cgroup_id = socket.cgroup,
+        );
+    }
+
+    fn write_process(&mut self, process: &Process) {
+        set!(self, pid = process.pid, comm = process.comm.0);
+    }
+
+    fn write_tuple(&mut self, tuple: &Tuple) {
+        set!(self, ipv6 = tuple.ipv6, v4mapped = tuple.v4mapped);
+        set_known!(
+            self,
+            laddr = tuple.local.addr.map(sixteen),
+            raddr = tuple.remote.addr.map(sixteen),
+            lport = tuple.local.port,
+            rport = tuple.remote.port,
+        );
+    }
+
+    /// The event of the row, which may have texts; `None` if it is of a kind that this version does not
+    /// know, or has not what its kind must have.
+    pub(super) fn event(&self, text: Option<&[u8]>, cgroup: Option<&[u8]>) -> Option<Event> {
+        let at = || get!(self, boot_ns).map(Timestamp);
+        Some(match get!(self, kind)? {
+            TRANSITION => Event::Transition(self.transition()?),
             HOOK => Event::Hook(Hook {
                 at: at()?,
-                skaddr: get(&self.skaddr, row)?,
-                cookie: get(&self.cookie, row),
-                kind: *HOOKS.get(self.hook.get(row)?)?,
+                skaddr: get!(self, skaddr)?,
+                cookie: get!(self, cookie),
+                kind: at_place(&HOOKS, get!(self, hook)?)?,
             }),
-            SOCKET => Event::Socket(self.socket(row)?),
-            DUMP_END => Event::DumpEnd(DumpEnd { started: at()?, netns: self.covered(row)? }),
+            SOCKET => Event::Socket(self.socket()?),
+            DUMP_END => Event::DumpEnd(DumpEnd { started: at()?, netns: covered(text?)? }),
             OWNER => Event::Holder(Holder {
-                skaddr: get(&self.skaddr, row),
-                cookie: get(&self.cookie, row),
-                inode: get(&self.inode, row)?,
-                process: self.process(row)?,
-                fd: get(&self.fd, row)?,
+                skaddr: get!(self, skaddr),
+                cookie: get!(self, cookie),
+                inode: get!(self, inode)?,
+                process: self.process()?,
+                fd: get!(self, fd)?,
             }),
-            FORK => Event::Fork(Fork {
-                at: at()?,
-                parent: get(&self.pid, row)?,
-                child: get(&self.child, row)?,
+            FORK => {
+                Event::Fork(Fork { at: at()?, parent: get!(self, pid)?, child: get!(self, child)? })
+            }
+            PROCESS => Event::Process(ProcessDetails {
+                pid: get!(self, pid)?,
+                cmdline: text.map(<[u8]>::to_vec),
+                cgroup: cgroup.map(|path| String::from_utf8_lossy(path).into_owned()),
             }),
-            PROCESS => Event::Process(self.details(row)?),
-            SYSCTLS => Event::Sysctls(self.sysctls(row)?),
+            SYSCTLS => Event::Sysctls(sysctls(get!(self, netns)?, text?)?),
             TICK => Event::Tick(at()?),
             SNAPSHOT_END => Event::SnapshotEnd(at()?),
             LOST => Event::Lost(Lost {
                 at: at()?,
-                count: get(&self.count, row)?,
-                why: *LOSSES.get(self.why.get(row)?)?,
+                count: get!(self, count)?,
+                why: at_place(&LOSSES, get!(self, why)?)?,
             }),
-            CLOCK => Event::Clock(ClockSample { boot: at()?, wall_ns: get(&self.wall_ns, row)? }),
+            CLOCK => Event::Clock(ClockSample { boot: at()?, wall_ns: get!(self, wall_ns)? }),
             _ => return None,
         })
     }
 
-    fn transition(&self, row: usize) -> Option<Transition> {
-        let flag = |flags| flag(flags, row).unwrap_or_default();
-        let fields = self::flag(&self.owned, row).map(|owned| SocketFields {
+    fn transition(&self) -> Option<Transition> {
+        let fields = get!(self, owned).map(|owned| SocketFields {
             owned,
-            dead: flag(&self.dead),
-            done: flag(&self.done),
-            err: get(&self.err, row).unwrap_or_default(),
-            shutdown: get(&self.shutdown, row).unwrap_or_default(),
-            kernel: flag(&self.kernel),
-            repair: flag(&self.repair),
-            inode: get(&self.inode, row),
+            dead: get!(self, dead).unwrap_or_default(),
+            done: get!(self, done).unwrap_or_default(),
+            err: get!(self, err).unwrap_or_default(),
+            shutdown: get!(self, shutdown).unwrap_or_default(),
+            kernel: get!(self, kernel).unwrap_or_default(),
+            repair: get!(self, repair).unwrap_or_default(),
+            inode: get!(self, inode),
         });
-        let counters = get(&self.tx_bytes, row).map(|tx_bytes| Counters {
+        let counters = get!(self, tx_bytes).map(|tx_bytes| Counters {
             tx_bytes,
-            rx_bytes: get(&self.rx_bytes, row).unwrap_or_default(),
-            retransmits: get(&self.retransmits, row).unwrap_or_default(),
-            srtt_us: get(&self.srtt_us, row),
+            rx_bytes: get!(self, rx_bytes).unwrap_or_default(),
+            retransmits: get!(self, retransmits).unwrap_or_default(),
+            srtt_us: get!(self, srtt_us),
         });
         Some(Transition {
-            at: Timestamp(get(&self.boot_ns, row)?),
-            skaddr: get(&self.skaddr, row)?,
-            cookie: get(&self.cookie, row),
-            from: state(&self.from, row)?,
-            to: state(&self.to, row)?,
-            tuple: self.tuple(row),
-            netns: get(&self.netns, row),
+            at: Timestamp(get!(self, boot_ns)?),
+            skaddr: get!(self, skaddr)?,
+            cookie: get!(self, cookie),
+            from: state(get!(self, from)?)?,
+            to: state(get!(self, to)?)?,
+            tuple: self.tuple(),
+            netns: get!(self, netns),
             socket: fields,
-            on_cpu: self.process(row),
+            on_cpu: self.process(),
             counters,
-            cgroup: get(&self.cgroup_id, row),
-            orphan_lifetime: get(&self.orphan_lifetime_ns, row).map(Duration::from_nanos),
+            cgroup: get!(self, cgroup_id),
+            orphan_lifetime: get!(self, orphan_lifetime_ns).map(Duration::from_nanos),
         })
     }
 
-    fn socket(&self, row: usize) -> Option<Socket> {
-        let stamp = |array| get(array, row).map(Timestamp);
-        let timer = self.timer.get(row).and_then(|kind| {
+    fn socket(&self) -> Option<Socket> {
+        let timer = get!(self, timer).and_then(|kind| {
             Some(Timer {
-                kind: *TIMERS.get(kind)?,
-                expires: Timestamp(get(&self.timer_expires_ns, row)?),
-                retransmits: u8::try_from(get(&self.retransmits, row)?).ok()?,
+                kind: at_place(&TIMERS, kind)?,
+                expires: Timestamp(get!(self, timer_expires_ns)?),
+                retransmits: u8::try_from(get!(self, retransmits)?).ok()?,
             })
         });
         Some(Socket {
-            at: Timestamp(get(&self.boot_ns, row)?),
-            skaddr: get(&self.skaddr, row),
-            cookie: get(&self.cookie, row),
-            state: state(&self.to, row)?,
-            shape: *SHAPES.get(self.shape.get(row)?)?,
-            tuple: self.tuple(row),
-            netns: get(&self.netns, row)?,
-            inode: get(&self.inode, row),
-            kernel: flag(&self.kernel, row),
-            recv_q: get(&self.recv_q, row)?,
-            send_q: get(&self.send_q, row)?,
+            at: Timestamp(get!(self, boot_ns)?),
+            skaddr: get!(self, skaddr),
+            cookie: get!(self, cookie),
+            state: state(get!(self, to)?)?,
+            shape: at_place(&SHAPES, get!(self, shape)?)?,
+            tuple: self.tuple(),
+            netns: get!(self, netns)?,
+            inode: get!(self, inode),
+            kernel: get!(self, kernel),
+            recv_q: get!(self, recv_q)?,
+            send_q: get!(self, send_q)?,
             timer,
-            last_ack: stamp(&self.last_ack_ns),
-            last_data: stamp(&self.last_data_ns),
-            last_sent: stamp(&self.last_sent_ns),
-            waiting: stamp(&self.waiting_ns),
-            cgroup: get(&self.cgroup_id, row),
+            last_ack: get!(self, last_ack_ns).map(Timestamp),
+            last_data: get!(self, last_data_ns).map(Timestamp),
+            last_sent: get!(self, last_sent_ns).map(Timestamp),
+            waiting: get!(self, waiting_ns).map(Timestamp),
+            cgroup: get!(self, cgroup_id),
         })
     }
 
-    fn process(&self, row: usize) -> Option<Process> {
-        Some(Process { pid: get(&self.pid, row)?, comm: Comm(self.comm.get(row)?) })
+    fn process(&self) -> Option<Process> {
+        Some(Process { pid: get!(self, pid)?, comm: Comm(get!(self, comm)?) })
     }
 
-    fn details(&self, row: usize) -> Option<ProcessDetails> {
-        let cgroup = bytes(&self.cgroup, row);
-        Some(ProcessDetails {
-            pid: get(&self.pid, row)?,
-            cmdline: bytes(&self.text, row).map(<[u8]>::to_vec),
-            cgroup: cgroup.map(|path| String::from_utf8_lossy(path).into_owned()),
-        })
-    }
-
-    fn sysctls(&self, row: usize) -> Option<Sysctls> {
-        let text = str::from_utf8(bytes(&self.text, row)?).ok()?;
-        let values = text.lines().filter_map(|line| {
-            let (name, value) = line.split_once('=')?;
-            Some((Sysctl::from_name(name)?, value.to_owned()))
-        });
-        Some(Sysctls::new(get(&self.netns, row)?, values))
-    }
-
-    fn covered(&self, row: usize) -> Option<Vec<u32>> {
-        let text = str::from_utf8(bytes(&self.text, row)?).ok()?;
-        if text.is_empty() {
-            return Some(Vec::new());
-        }
-        text.split(',').map(|inode| inode.parse().ok()).collect()
-    }
-
-    fn tuple(&self, row: usize) -> Tuple {
-        let end =
-            |addresses, ports| Endpoint { addr: address(addresses, row), port: get(ports, row) };
+    fn tuple(&self) -> Tuple {
+        let end = |addr: Option<[u8; 16]>, port| {
+            let addr = addr.map(|bytes| IpAddr::V6(Ipv6Addr::from(bytes)).to_canonical());
+            Endpoint { addr, port }
+        };
         Tuple {
-            local: end(&self.laddr, &self.lport),
-            remote: end(&self.raddr, &self.rport),
-            v4mapped: flag(&self.v4mapped, row).unwrap_or_default(),
-            ipv6: flag(&self.ipv6, row).unwrap_or_default(),
+            local: end(get!(self, laddr), get!(self, lport)),
+            remote: end(get!(self, raddr), get!(self, rport)),
+            v4mapped: get!(self, v4mapped).unwrap_or_default(),
+            ipv6: get!(self, ipv6).unwrap_or_default(),
         }
     }
+}
+
+/// What an event has to say at length: the text, and the path of its cgroup.
+pub(super) fn texts(event: &Event) -> (Option<Cow<'_, [u8]>>, Option<&[u8]>) {
+    match event {
+        Event::DumpEnd(end) => {
+            let netns: Vec<String> = end.netns.iter().map(u32::to_string).collect();
+            (Some(netns.join(",").into_bytes().into()), None)
+        }
+        Event::Process(ProcessDetails { cmdline, cgroup, .. }) => {
+            (cmdline.as_deref().map(Cow::Borrowed), cgroup.as_deref().map(str::as_bytes))
+        }
+        Event::Sysctls(sysctls) => {
+            let lines = sysctls.iter().map(|(sysctl, text)| format!("{}={text}", sysctl.name()));
+            (Some(lines.collect::<Vec<_>>().join("\n").into_bytes().into()), None)
+        }
+        _ => (None, None),
+    }
+}
+
+fn sysctls(netns: u32, text: &[u8]) -> Option<Sysctls> {
+    let values = str::from_utf8(text).ok()?.lines().filter_map(|line| {
+        let (name, value) = line.split_once('=')?;
+        Some((Sysctl::from_name(name)?, value.to_owned()))
+    });
+    Some(Sysctls::new(netns, values))
+}
+
+fn covered(text: &[u8]) -> Option<Vec<u32>> {
+    let text = str::from_utf8(text).ok()?;
+    if text.is_empty() {
+        return Some(Vec::new());
+    }
+    text.split(',').map(|inode| inode.parse().ok()).collect()
 }
 
 /// IPv4 as v4-mapped IPv6, so that all addresses are alike.
@@ -349,29 +371,21 @@ fn sixteen(addr: IpAddr) -> [u8; 16] {
     }
 }
 
-fn address(array: &FixedSizeBinaryArray, row: usize) -> Option<IpAddr> {
-    let is_known = row < array.len() && array.is_valid(row);
-    let bytes: [u8; 16] = is_known.then(|| array.value(row))?.try_into().ok()?;
-    Some(IpAddr::V6(Ipv6Addr::from(bytes)).to_canonical())
+fn state_place(state: TcpState) -> i8 {
+    // The numbers go from 1 to 12.
+    state.number().cast_signed() - 1
 }
 
-fn flag(array: &BooleanArray, row: usize) -> Option<bool> {
-    (row < array.len() && array.is_valid(row)).then(|| array.value(row))
+fn state(place: i8) -> Option<TcpState> {
+    TcpState::from_number(u8::try_from(place).ok()? + 1)
 }
 
-fn bytes(array: &BinaryArray, row: usize) -> Option<&[u8]> {
-    (row < array.len() && array.is_valid(row)).then(|| array.value(row))
+/// Every value is in its list, which a test sees to.
+fn place<T: Copy + PartialEq>(list: &[T], value: T) -> i8 {
+    let place = list.iter().position(|known| *known == value);
+    place.and_then(|place| i8::try_from(place).ok()).unwrap_or(i8::MAX)
 }
 
-fn state_place(state: TcpState) -> usize {
-    usize::from(state.number()) - 1
-}
-
-fn state(names: &NamesView, row: usize) -> Option<TcpState> {
-    TcpState::from_number(u8::try_from(names.get(row)? + 1).ok()?)
-}
-
-fn place<T: Copy + PartialEq>(list: &[T], value: T) -> usize {
-    // Every value is in its list, which a test sees to; else the row would be empty.
-    list.iter().position(|known| *known == value).unwrap_or(usize::MAX)
+fn at_place<T: Copy>(list: &[T], place: i8) -> Option<T> {
+    list.get(usize::try_from(place).ok()?).copied()
 }

@@ -8,7 +8,11 @@ use arrow_array::{
 };
 use arrow_schema::{ArrowError, Field, Schema};
 
-use super::column::{Addresses, Bytes, Column, Comms, Flags, NameList, Names, Numbers};
+use super::{
+    block::{BLOCK, transpose},
+    column::{Addresses, Bytes, Column, Flags, Numbers},
+    names::{Comms, NameList, Names},
+};
 
 macro_rules! name_list {
     ($(#[$doc:meta])* $list:ident = $($name:literal),*) => {
@@ -58,6 +62,19 @@ macro_rules! columns {
         #[derive(Debug)]
         pub(super) struct View { $($(#[$doc])* pub(super) $name: <$column as Column>::View,)* }
 
+        /// One row, on its way into the columns or out of them.
+        #[derive(Clone, Copy, Debug, Default)]
+        pub(super) struct Row {
+            /// The cells that have a value: a bit for each [`Place`].
+            pub(super) known: u64,
+            $($(#[$doc])* pub(super) $name: <$column as Column>::Cell,)*
+        }
+
+        /// The places of the cells in a row.
+        #[derive(Clone, Copy, Debug)]
+        #[expect(non_camel_case_types, reason = "they are the names of the columns")]
+        pub(super) enum Place { $($name,)* }
+
         impl Columns {
             fn fields() -> Vec<Field> {
                 vec![$(Field::new(stringify!($name), <$column>::data_type(), true),)*]
@@ -66,6 +83,21 @@ macro_rules! columns {
             fn finish(&mut self, rows: usize) -> Vec<ArrayRef> {
                 vec![$(self.$name.finish(rows),)*]
             }
+
+            /// Takes in a block of rows, the first of which is row `begin` of the batch.
+            pub(super) fn take(&mut self, begin: usize, block: &[Row]) {
+                let mut known = [0; BLOCK];
+                for (known, row) in known.iter_mut().zip(block) {
+                    *known = row.known;
+                }
+                transpose(&mut known);
+                $(
+                    let bits = known[Place::$name as usize];
+                    if bits != 0 {
+                        self.$name.take(begin, bits, block.iter().map(|row| row.$name));
+                    }
+                )*
+            }
         }
 
         impl View {
@@ -73,6 +105,22 @@ macro_rules! columns {
             /// version did not have it. `None` if one has another type than ours.
             pub(super) fn new(batch: &RecordBatch) -> Option<Self> {
                 Some(Self { $($name: view::<$column>(batch, stringify!($name))?,)* })
+            }
+
+            /// Fills a block with the rows from row `begin` of the batch on.
+            pub(super) fn give(&self, begin: usize, block: &mut [Row]) {
+                let mut known = [0; BLOCK];
+                $(
+                    known[Place::$name as usize] = <$column>::give(
+                        &self.$name,
+                        begin,
+                        block.iter_mut().map(|row| &mut row.$name),
+                    );
+                )*
+                transpose(&mut known);
+                for (row, known) in block.iter_mut().zip(known) {
+                    row.known = known;
+                }
             }
         }
     };

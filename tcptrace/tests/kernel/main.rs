@@ -29,6 +29,7 @@ mod rotated;
 mod scenarios;
 mod script;
 mod self_check;
+mod silent;
 mod stage;
 mod stuck;
 mod surroundings;
@@ -70,6 +71,7 @@ fn main() -> ExitCode {
     trials.extend(report::trials());
     trials.extend(surroundings::trials());
     trials.extend(self_check::trials());
+    trials.extend(silent::trials());
     trials.extend(check::trials());
     trials.extend(tee::trials());
     let conclusion = libtest_mimic::run(&arguments, trials);

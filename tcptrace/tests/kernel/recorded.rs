@@ -23,7 +23,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// One who does not close, one who half-closes and waits, one who leaves an orphan, and one whose
 /// connection is over.
-const STEPS: &str = "
+pub(crate) const STEPS: &str = "
     srv listen L :80
     cli connect HALF :80
     srv accept KEPT L
@@ -38,7 +38,7 @@ const STEPS: &str = "
     cli linger GONE
     cli close GONE";
 /// As many findings come of it: two held, one waiting, one orphan, one leaked.
-const FINDINGS: usize = 5;
+pub(crate) const FINDINGS: usize = 5;
 
 pub(crate) fn trials() -> [Trial; 3] {
     type Test = fn() -> Result<()>;
@@ -198,7 +198,7 @@ fn same_as_live() -> Result<()> {
 }
 
 /// What must be the same of findings, by their ends.
-fn facts<'a>(findings: impl Iterator<Item = &'a Value>) -> BTreeMap<String, Value> {
+pub(crate) fn facts<'a>(findings: impl Iterator<Item = &'a Value>) -> BTreeMap<String, Value> {
     let facts = |line: &Value| {
         let ends =
             format!("{}:{} {}:{}", line["laddr"], line["lport"], line["raddr"], line["rport"]);
@@ -220,7 +220,7 @@ fn facts<'a>(findings: impl Iterator<Item = &'a Value>) -> BTreeMap<String, Valu
     findings.map(facts).collect()
 }
 
-fn lines(output: &Output) -> Result<Vec<Value>> {
+pub(crate) fn lines(output: &Output) -> Result<Vec<Value>> {
     let text = str::from_utf8(&output.stdout).context("JSON is UTF-8")?;
     let lines = text.lines().map(serde_json::from_str);
     let mut lines = lines.collect::<Result<Vec<Value>, _>>().with_context(|| text.to_owned())?;

@@ -2,7 +2,7 @@
 
 use std::{
     cmp::Reverse,
-    collections::{BTreeMap, BTreeSet, HashSet, btree_map::Entry as Place},
+    collections::{BTreeMap, HashSet},
     time::Duration,
 };
 
@@ -29,10 +29,6 @@ use crate::{
     time::Timestamp,
 };
 
-/// What no event tells of (half-open requests, time-wait pressure) is looked for this often, or twice
-/// within the limit for half-open requests.
-const LOOK_INTERVAL: Duration = Duration::from_secs(5);
-
 /// How long a finding is remembered whose namespace no dump covers any more, as it may be gone.
 const UNSEEN_FOR: Duration = Duration::from_secs(60);
 
@@ -49,9 +45,6 @@ pub struct Options {
     pub min_count: u64,
     /// Only what these processes opened, accepted or hold.
     pub only_of: Option<Descendants>,
-    /// Ask for the processes behind all that waits, not only behind what is news: somebody may judge
-    /// the same snapshot by other limits.
-    pub all_holders: bool,
 }
 
 /// A finding that has been told.
@@ -185,14 +178,7 @@ impl Detector {
     /// The namespaces whose settings matter for what the snapshot holds so far, ascending.
     #[must_use]
     pub fn wanted_sysctls(&self) -> Vec<u32> {
-        let netns: BTreeSet<u32> = self
-            .snapshot
-            .sockets()
-            .iter()
-            .filter(|socket| super::judge::may_be_found(socket))
-            .map(|socket| socket.netns)
-            .collect();
-        netns.into_iter().collect()
+        self.snapshot.wanted_sysctls()
     }
 
     /// A descriptor of each process that findings would name, by process.
@@ -200,20 +186,10 @@ impl Detector {
     pub fn wanted_processes(&self, tracker: &Tracker) -> Vec<Holder> {
         let mut over = self.waiting(tracker);
         over.retain(|waiting| {
-            self.options.all_holders
-                || waiting.is_over_limit()
-                    && self.is_news(&waiting.subject, waiting.kind, waiting.size())
+            waiting.is_over_limit() && self.is_news(&waiting.subject, waiting.kind, waiting.size())
         });
-        let mut wanted: BTreeMap<u32, Holder> = BTreeMap::new();
-        let index = if over.is_empty() { self.snapshot.no_index() } else { self.snapshot.index() };
-        for waiting in over {
-            for holder in index.everyone_near(waiting.socket) {
-                if let Place::Vacant(place) = wanted.entry(holder.process.pid) {
-                    place.insert(*holder);
-                }
-            }
-        }
-        wanted.into_values().collect()
+        let sockets: Vec<_> = over.iter().map(|waiting| waiting.socket).collect();
+        self.snapshot.holders_near(&sockets)
     }
 
     fn waiting(&self, tracker: &Tracker) -> Vec<Waiting<'_>> {
@@ -226,7 +202,7 @@ impl Detector {
         self.strangers = all.iter().filter_map(Waiting::stranger).collect();
         let looked_at = snapshot.started().unwrap_or(at);
         self.deadlines.forget_before(looked_at);
-        self.next_look = at + self.look_interval();
+        self.next_look = at + self.options.limits.look_interval();
         self.next = all.iter().filter_map(Waiting::due).min();
 
         let mut report = Report::new(&snapshot, &all, tracker, &self.options);
@@ -321,11 +297,6 @@ impl Detector {
                 changes.push(Change::Resolved(Box::new(resolved)));
             }
         }
-    }
-
-    fn look_interval(&self) -> Duration {
-        let half_open = self.options.limits.of(Kind::SynRecvUnacked.state());
-        half_open.map_or(LOOK_INTERVAL, |limit| (limit / 2).min(LOOK_INTERVAL))
     }
 }
 

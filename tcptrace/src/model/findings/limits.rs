@@ -19,6 +19,10 @@ pub const DEFAULT_LIMITS: [(TcpState, Duration); 8] = [
     (TcpState::Close, Duration::from_secs(60)),
 ];
 
+/// What no event tells of (half-open requests, time-wait pressure) is looked for this often, or twice
+/// within the limit for half-open requests.
+const LOOK_INTERVAL: Duration = Duration::from_secs(5);
+
 /// The limit of every state that has one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits([(TcpState, Duration); DEFAULT_LIMITS.len()]);
@@ -56,6 +60,19 @@ impl Limits {
     #[must_use]
     pub fn of(&self, state: TcpState) -> Option<Duration> {
         self.0.iter().find(|(known, _)| *known == state).map(|(_, limit)| *limit)
+    }
+
+    /// The shortest limit of any state.
+    #[must_use]
+    pub fn shortest(&self) -> Duration {
+        self.0.iter().map(|(_, limit)| *limit).min().unwrap_or_default()
+    }
+
+    /// How long to wait for a look at what no event tells of.
+    #[must_use]
+    pub fn look_interval(&self) -> Duration {
+        let half_open = self.of(TcpState::SynRecv);
+        half_open.map_or(LOOK_INTERVAL, |limit| (limit / 2).min(LOOK_INTERVAL))
     }
 }
 

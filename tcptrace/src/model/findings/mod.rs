@@ -9,6 +9,7 @@ pub mod detector;
 pub mod finding;
 pub mod kind;
 pub mod limits;
+pub mod lookout;
 
 mod deadlines;
 mod group;

@@ -1,10 +1,17 @@
 //! A snapshot: everything that one look at the machine told.
 
-use std::{collections::HashMap, iter, rc::Rc};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    iter,
+    rc::Rc,
+};
 
 use tcptrace_common::tcp_state::TcpState;
 
-use super::finding::{FindingOwner, HeldBy};
+use super::{
+    finding::{FindingOwner, HeldBy},
+    judge::may_be_found,
+};
 use crate::{
     event::{DumpEnd, Endpoint, Event, Holder, ProcessDetails, Shape, Socket, Sysctls, Tuple},
     time::Timestamp,
@@ -64,6 +71,25 @@ impl Snapshot {
 
     pub(super) fn sysctls(&self, netns: u32) -> Option<&Rc<Sysctls>> {
         self.sysctls.get(&netns)
+    }
+
+    /// The namespaces whose settings matter for what it shows so far, ascending.
+    pub(super) fn wanted_sysctls(&self) -> Vec<u32> {
+        let waiting = self.sockets.iter().filter(|socket| may_be_found(socket));
+        let netns: BTreeSet<u32> = waiting.map(|socket| socket.netns).collect();
+        netns.into_iter().collect()
+    }
+
+    /// A descriptor of each process that has to do with these sockets of it, by process.
+    pub(super) fn holders_near(&self, sockets: &[&Socket]) -> Vec<Holder> {
+        let mut wanted: BTreeMap<u32, Holder> = BTreeMap::new();
+        let index = if sockets.is_empty() { self.no_index() } else { self.index() };
+        for socket in sockets {
+            for holder in index.everyone_near(socket) {
+                wanted.entry(holder.process.pid).or_insert(*holder);
+            }
+        }
+        wanted.into_values().collect()
     }
 
     /// For a snapshot of which nothing will be asked, as of most, for making an index takes time.

@@ -17,6 +17,8 @@ const FEW: usize = 1_024;
 pub(super) struct Deadlines {
     in_order: VecDeque<(Timestamp, ConnectionId)>,
     others: BTreeSet<(Timestamp, ConnectionId)>,
+    /// Of all, as it is asked for with every event.
+    first: Option<(Timestamp, ConnectionId)>,
 }
 
 impl Deadlines {
@@ -27,6 +29,9 @@ impl Deadlines {
             self.in_order.push_back(entry);
         } else {
             self.others.insert(entry);
+        }
+        if self.first.is_none_or(|first| entry < first) {
+            self.first = Some(entry);
         }
     }
 
@@ -47,11 +52,15 @@ impl Deadlines {
         if self.in_order.len() > FEW + SLACK * valid {
             self.in_order.retain(|&(at, id)| is_valid(at, id));
         }
+        if self.first == Some((deadline, id)) {
+            self.first =
+                self.in_order.front().into_iter().chain(self.others.first()).min().copied();
+        }
     }
 
     /// The first.
     pub(super) fn first(&self) -> Option<(Timestamp, ConnectionId)> {
-        self.in_order.front().into_iter().chain(self.others.first()).min().copied()
+        self.first
     }
 
     #[cfg(test)]
