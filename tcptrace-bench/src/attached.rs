@@ -31,6 +31,12 @@ pub(crate) fn costs(pid: Pid) -> Result<BTreeMap<String, Cost>> {
     Ok(costs)
 }
 
+/// Whether this process holds a kernel program by now.
+pub(crate) fn has_programs(pid: Pid) -> bool {
+    // The process may have gone.
+    descriptors(pid).is_ok_and(|texts| texts.iter().any(|text| cost(text).is_some()))
+}
+
 /// What the kernel tells of each descriptor.
 fn descriptors(pid: Pid) -> Result<Vec<String>> {
     let folder = format!("/proc/{}/fdinfo", pid.as_raw_nonzero());

@@ -34,6 +34,34 @@ pub(crate) enum Command {
     /// Opens and closes connections in a network namespace of its own.
     #[command(hide = true)]
     Load(Load),
+    /// Holds connections in a network namespace of its own.
+    #[command(hide = true)]
+    Hold(Hold),
+    /// Feeds the tracker with the events of connections that do not exist.
+    #[command(hide = true)]
+    Track(Track),
+}
+
+/// Connections that last.
+#[derive(Args, Clone, Copy)]
+pub(crate) struct Hold {
+    /// Sockets: both ends of half as many connections.
+    #[arg(long)]
+    pub(crate) sockets: u32,
+    /// Which of several processes this is; without it, the one that starts them.
+    #[arg(long)]
+    pub(crate) part: Option<u8>,
+}
+
+/// How the tracker is fed.
+#[derive(Args, Clone, Copy)]
+pub(crate) struct Track {
+    /// Sockets that it follows.
+    #[arg(long)]
+    pub(crate) sockets: u64,
+    /// Events of which the time is taken.
+    #[arg(long)]
+    pub(crate) events: u64,
 }
 
 /// A load.
@@ -63,6 +91,10 @@ pub(crate) struct Effort {
     pub(crate) idle_seconds: f64,
     /// Events of the large recording.
     pub(crate) events: u64,
+    /// Events of which the stages of userspace are timed.
+    pub(crate) tracked_events: u64,
+    /// Numbers of sockets that are held; the first is what the memory of each is counted from.
+    pub(crate) sockets: &'static [u32],
     /// Only what can be measured in a short time.
     #[serde(skip)]
     pub(crate) only_main: bool,
@@ -76,6 +108,8 @@ impl Options {
             record_seconds: 8.0,
             idle_seconds: 30.0,
             events: 10_000_000,
+            tracked_events: 2_000_000,
+            sockets: &[0, 1000, 20_000, 100_000],
             only_main: false,
         };
         if self.quick {
@@ -84,6 +118,8 @@ impl Options {
                 load_seconds: 1.0,
                 record_seconds: 2.0,
                 events: 2_000_000,
+                tracked_events: 500_000,
+                sockets: &[0, 20_000],
                 only_main: true,
                 ..usual
             };

@@ -10,6 +10,7 @@ use crate::{
     attached::{self, Cost},
     floors, load,
     options::Bench,
+    peer::PEERS,
     sheet::{Measure, Sheet},
     tracer::Tracer,
 };
@@ -17,6 +18,7 @@ use crate::{
 const FLOOR: Measure = Measure { name: "program", unit: "ns", budget: None };
 const ALL: Measure = Measure { name: "all hooks, by transition", unit: "ns", budget: None };
 const OURS: Measure = Measure { name: "both programs", unit: "ns", budget: Some("≤ 130") };
+const THEIRS: Measure = Measure { name: "their program", unit: "ns", budget: None };
 const RATIO: Measure =
     Measure { name: "to reserve and submit", unit: "times", budget: Some("≤ 1.4") };
 
@@ -42,6 +44,19 @@ pub(crate) fn round(bench: &Bench, sheet: &mut Sheet) -> Result<()> {
     let transitions = ours.get(FIRST).map_or(0, |cost| cost.runs);
     sheet.add(ALL, "", all as f64 / transitions as f64);
     sheet.add(RATIO, "", (first + nested) / submit);
+    for peer in PEERS {
+        if let Some(problem) = peer.problem() {
+            sheet.note(problem);
+            continue;
+        }
+        let tracer = peer.start(bench)?;
+        let costs = costs_under_load(bench, tracer.pid())?;
+        tracer.stop()?;
+        // One is on the tracepoint; what runs once at the end does not count.
+        let busiest = costs.values().max_by_key(|cost| cost.runs);
+        let busiest = busiest.with_context(|| format!("{} has no program", peer.name))?;
+        sheet.add(THEIRS, peer.name, busiest.run_ns as f64 / busiest.runs as f64);
+    }
     Ok(())
 }
 
