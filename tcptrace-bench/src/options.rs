@@ -93,6 +93,8 @@ pub(crate) struct Effort {
     pub(crate) events: u64,
     /// Events of which the stages of userspace are timed.
     pub(crate) tracked_events: u64,
+    /// Numbers of sockets that the tracker follows without a kernel.
+    pub(crate) tracked_sockets: &'static [u64],
     /// Numbers of sockets that are held; the first is what the memory of each is counted from.
     pub(crate) sockets: &'static [u32],
     /// Only what can be measured in a short time.
@@ -109,6 +111,7 @@ impl Options {
             idle_seconds: 30.0,
             events: 10_000_000,
             tracked_events: 2_000_000,
+            tracked_sockets: &[1000, 10_000, 100_000, 500_000, 1_000_000],
             sockets: &[0, 1000, 20_000, 100_000],
             only_main: false,
         };
@@ -119,6 +122,7 @@ impl Options {
                 record_seconds: 2.0,
                 events: 2_000_000,
                 tracked_events: 500_000,
+                tracked_sockets: &[1000, 100_000],
                 sockets: &[0, 20_000],
                 only_main: true,
                 ..usual

@@ -12,7 +12,6 @@ use tcptrace::{
     event::Event,
     model::{filter::Filter, tracker},
     pipeline::Pipeline,
-    time::Timestamp,
 };
 
 use crate::{
@@ -53,14 +52,17 @@ pub(crate) fn measure(bench: &Bench, sockets: u64, events: u64) -> Result<Tracke
 pub(crate) fn run(options: &options::Track) -> Result<()> {
     ensure!(options.sockets >= 2, "a connection has two sockets");
     let mut fed = Fed::new();
-    let lasting = Traffic::new(options.sockets / 2, 1).scattered();
+    let (lasting, churn) =
+        (Traffic::new(options.sockets / 2, 1).scattered(), Traffic::new(CHURN, 2));
     // What the first events allocate is not of connections.
-    fed.feed(&Traffic::new(CHURN, 2), 0, BATCH);
+    fed.feed(&churn, churn.length());
     let before = anonymous_bytes(getpid())?;
-    fed.feed(&lasting, 0, lasting.until_established());
+    fed.feed(&lasting, lasting.until_established());
     let bytes_each = (anonymous_bytes(getpid())? - before) / options.sockets as f64;
-    let beside_ns = fed.feed(&Traffic::new(CHURN, 2), BATCH, options.events);
-    let among_ns = fed.feed(&lasting, lasting.until_established(), options.events);
+    let beside_ns = fed.feed(&churn, options.events);
+    // Whole lives alone are the same mixture of events for any number of sockets.
+    let lives = options.events.div_ceil(lasting.length());
+    let among_ns = fed.feed(&lasting, lives * lasting.length());
     let tracked = Tracked { bytes_each, beside_ns, among_ns };
     io::stdout().write_all(serde_json::to_string(&tracked)?.as_bytes())?;
     Ok(())
@@ -71,31 +73,36 @@ struct Fed {
     pipeline: Pipeline,
     /// Events of all traffic so far, which time goes by.
     fed: u64,
+    /// Events of each traffic so far.
+    next: [u64; 3],
+    batch: Vec<Event>,
 }
 
 impl Fed {
     fn new() -> Self {
         let pipeline = Pipeline::tracked(tracker::Options::default(), Filter::default(), clock());
-        Self { pipeline, fed: 0 }
+        Self { pipeline, fed: 0, next: [0; 3], batch: Vec::new() }
     }
 
-    /// Feeds so many events of this traffic, from the one of this number on; returns the CPU time of each.
-    fn feed(&mut self, traffic: &Traffic, first: u64, count: u64) -> f64 {
+    /// Feeds the next events of this traffic; returns the CPU time of each.
+    fn feed(&mut self, traffic: &Traffic, count: u64) -> f64 {
         let mut spent = 0;
-        let mut batch: Vec<Event> = Vec::new();
-        for number in first..first + count {
-            let at: Timestamp = Traffic::time(self.fed);
-            batch.push(traffic.event(number, at));
-            self.fed += 1;
-            if batch.len() as u64 == BATCH || number + 1 == first + count {
-                let begun = thread_ns();
-                for event in &batch {
-                    self.pipeline.feed(event);
-                    self.pipeline.shown().for_each(drop);
-                }
-                spent += thread_ns() - begun;
-                batch.clear();
+        let mut left = count;
+        while left > 0 {
+            let next = &mut self.next[usize::from(traffic.number())];
+            let batch = left.min(BATCH);
+            self.batch.clear();
+            self.batch.extend((0..batch).map(|place| {
+                let at = Traffic::time(self.fed + place);
+                traffic.event(*next + place, at)
+            }));
+            (*next, self.fed, left) = (*next + batch, self.fed + batch, left - batch);
+            let begun = thread_ns();
+            for event in &self.batch {
+                self.pipeline.feed(event);
+                self.pipeline.shown().for_each(drop);
             }
+            spent += thread_ns() - begun;
         }
         spent as f64 / count as f64
     }

@@ -82,6 +82,18 @@ impl Traffic {
         self.open * STEPS_TO_ESTABLISHED
     }
 
+    /// How many events there are until all connections are over and the next begin.
+    #[must_use]
+    pub const fn length(&self) -> u64 {
+        self.open * WAY.len() as u64
+    }
+
+    /// What sets it apart from other traffic.
+    #[must_use]
+    pub const fn number(&self) -> u8 {
+        self.number
+    }
+
     /// When the event of this number is, if there is no other traffic.
     #[must_use]
     pub fn time(number: u64) -> Timestamp {

@@ -34,7 +34,7 @@ const LOOKS: [&[&str]; 2] = [&["list"], &["stuck", "--once"]];
 const SS: [&str; 2] = ["-tan", "-tanp"];
 
 /// So long after its first line, a tracer has done what it does for the first time.
-const SETTLE: Duration = Duration::from_secs(2);
+const SETTLE: Duration = Duration::from_secs(1);
 
 pub(crate) fn round(bench: &Bench, sheet: &mut Sheet) -> Result<()> {
     let mut without = Vec::new();
@@ -50,6 +50,9 @@ pub(crate) fn round(bench: &Bench, sheet: &mut Sheet) -> Result<()> {
                 Some(before) => sheet.add(EACH, &name, (bytes - before) / f64::from(sockets)),
                 None => without.push(bytes),
             }
+        }
+        if sockets == 0 {
+            continue;
         }
         for arguments in LOOKS {
             let mut command = Command::new(&bench.tcptrace);
@@ -84,7 +87,7 @@ fn memory(bench: &Bench, arguments: &[&str]) -> Result<(f64, f64)> {
 /// Runs a command that prints into a file, and adds how long that took.
 fn look(bench: &Bench, sheet: &mut Sheet, command: &mut Command, with: &str) -> Result<()> {
     let file = File::create(bench.file("look.txt"))?;
-    let (seconds, cost) = process_cost::run(command.stdout(file))?;
+    let (seconds, cost) = process_cost::run(command.stdout(file).stderr(Stdio::null()))?;
     // 1 and 3 are no failures: something is stuck on this host, or a namespace has gone meanwhile.
     ensure!(matches!(cost.status.code(), Some(0 | 1 | 3)), "{command:?} failed ({})", cost.status);
     sheet.add(LOOK, with, seconds * 1e3);

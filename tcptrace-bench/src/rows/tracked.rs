@@ -13,11 +13,8 @@ const MEMORY: Measure = Measure { name: "memory", unit: "B each", budget: Some("
 const BESIDE: Measure = Measure { name: "event beside", unit: "ns", budget: None };
 const AMONG: Measure = Measure { name: "event among", unit: "ns", budget: None };
 
-/// Sockets that are followed at the same time.
-const SOCKETS: [u64; 5] = [1000, 10_000, 100_000, 500_000, 1_000_000];
-
 pub(crate) fn round(bench: &Bench, sheet: &mut Sheet) -> Result<()> {
-    for sockets in SOCKETS {
+    for &sockets in bench.effort.tracked_sockets {
         let tracked = track::measure(bench, sockets, bench.effort.tracked_events)?;
         let with = people(sockets);
         sheet.add(BESIDE, &with, tracked.beside_ns);
