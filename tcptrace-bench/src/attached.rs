@@ -3,7 +3,10 @@
 use std::{collections::BTreeMap, fs};
 
 use anyhow::{Context as _, Result};
-use aya::programs::loaded_programs;
+use aya::{
+    programs::loaded_programs,
+    sys::{Stats, enable_stats},
+};
 use rustix::process::Pid;
 
 /// What a program has cost since the kernel counts.
@@ -15,9 +18,32 @@ pub(crate) struct Cost {
     pub(crate) runs: u64,
 }
 
+impl Cost {
+    /// Nanoseconds of one run.
+    pub(crate) fn ns_each(self) -> f64 {
+        self.run_ns as f64 / self.runs as f64
+    }
+}
+
+/// What the programs of this process cost during `action`, by the names that they have in the kernel.
+pub(crate) fn costs_of<T>(
+    pid: Pid,
+    action: impl FnOnce() -> Result<T>,
+) -> Result<(T, BTreeMap<String, Cost>)> {
+    // They are counted for as long as this is kept.
+    let _counted = enable_stats(Stats::RunTime).context("the kernel does not count programs")?;
+    let before = costs(pid)?;
+    let done = action()?;
+    let spent = costs(pid)?.into_iter().map(|(name, cost)| {
+        let before = before.get(&name).copied().unwrap_or_default();
+        (name, Cost { run_ns: cost.run_ns - before.run_ns, runs: cost.runs - before.runs })
+    });
+    Ok((done, spent.collect()))
+}
+
 /// What the programs that this process holds have cost, by the names that they have in the kernel.
 /// Nothing is counted while nobody has asked the kernel to (`aya::sys::enable_stats`).
-pub(crate) fn costs(pid: Pid) -> Result<BTreeMap<String, Cost>> {
+fn costs(pid: Pid) -> Result<BTreeMap<String, Cost>> {
     let mut costs = BTreeMap::new();
     let by_id: BTreeMap<u32, Cost> =
         descriptors(pid)?.iter().filter_map(|text| cost(text)).collect();

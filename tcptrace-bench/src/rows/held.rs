@@ -6,10 +6,10 @@ use std::{
     os::{fd::AsFd as _, unix::process::CommandExt as _},
     process::{Command, Stdio},
     thread,
-    time::{Duration, Instant},
+    time::Instant,
 };
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, anyhow, ensure};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use super::people;
@@ -32,9 +32,6 @@ const TRACERS: [&[&str]; 2] = [&["watch"], &["stuck", "--format", "csv"]];
 /// Commands that look once.
 const LOOKS: [&[&str]; 2] = [&["list"], &["stuck", "--once"]];
 const SS: [&str; 2] = ["-tan", "-tanp"];
-
-/// So long after its first line, a tracer has done what it does for the first time.
-const SETTLE: Duration = Duration::from_secs(1);
 
 pub(crate) fn round(bench: &Bench, sheet: &mut Sheet) -> Result<()> {
     let mut without = Vec::new();
@@ -68,19 +65,18 @@ pub(crate) fn round(bench: &Bench, sheet: &mut Sheet) -> Result<()> {
     Ok(())
 }
 
-/// Milliseconds until a tracer says something, and its memory soon after.
+/// Milliseconds until a tracer says something, and its memory then: it knows all sockets by that time.
 fn memory(bench: &Bench, arguments: &[&str]) -> Result<(f64, f64)> {
     let started = Instant::now();
     let mut tracer = Tracer::spawn(bench, arguments, Stdio::piped())?;
     let mut output = tracer.output()?;
     ensure!(output.read(&mut [0])? == 1, "`{}` printed nothing", arguments[0]);
     let ms = started.elapsed().as_secs_f64() * 1e3;
-    // It must not wait for its reader.
-    let rest = thread::spawn(move || io::copy(&mut output, &mut io::sink()));
-    thread::sleep(SETTLE);
     let bytes = anonymous_bytes(tracer.pid())?;
+    // Or it would wait for a reader of its last lines.
+    let rest = thread::spawn(move || io::copy(&mut output, &mut io::sink()));
     tracer.stop()?;
-    _ = rest.join();
+    rest.join().map_err(|_| anyhow!("the thread that reads lines died"))??;
     Ok((ms, bytes))
 }
 

@@ -3,14 +3,12 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result};
-use aya::sys::{Stats, enable_stats};
 use rustix::process::{Pid, getpid};
 
 use crate::{
     attached::{self, Cost},
     floors, load,
     options::Bench,
-    peer::PEERS,
     sheet::{Measure, Sheet},
     tracer::Tracer,
 };
@@ -18,7 +16,6 @@ use crate::{
 const FLOOR: Measure = Measure { name: "program", unit: "ns", budget: None };
 const ALL: Measure = Measure { name: "all hooks, by transition", unit: "ns", budget: None };
 const OURS: Measure = Measure { name: "both programs", unit: "ns", budget: Some("≤ 130") };
-const THEIRS: Measure = Measure { name: "their program", unit: "ns", budget: None };
 const RATIO: Measure =
     Measure { name: "to reserve and submit", unit: "times", budget: Some("≤ 1.4") };
 
@@ -44,38 +41,17 @@ pub(crate) fn round(bench: &Bench, sheet: &mut Sheet) -> Result<()> {
     let transitions = ours.get(FIRST).map_or(0, |cost| cost.runs);
     sheet.add(ALL, "", all as f64 / transitions as f64);
     sheet.add(RATIO, "", (first + nested) / submit);
-    for peer in PEERS {
-        if let Some(problem) = peer.problem() {
-            sheet.note(problem);
-            continue;
-        }
-        let tracer = peer.start(bench)?;
-        let costs = costs_under_load(bench, tracer.pid())?;
-        tracer.stop()?;
-        // One is on the tracepoint; what runs once at the end does not count.
-        let busiest = costs.values().max_by_key(|cost| cost.runs);
-        let busiest = busiest.with_context(|| format!("{} has no program", peer.name))?;
-        sheet.add(THEIRS, peer.name, busiest.run_ns as f64 / busiest.runs as f64);
-    }
     Ok(())
 }
 
 /// What the programs of this process cost in a load.
 fn costs_under_load(bench: &Bench, pid: Pid) -> Result<BTreeMap<String, Cost>> {
-    // They are counted for as long as this is kept.
-    let _counted = enable_stats(Stats::RunTime).context("the kernel does not count programs")?;
-    let before = attached::costs(pid)?;
-    load::run(bench, load::full(1, bench.effort.load_seconds))?;
-    let after = attached::costs(pid)?;
-    let spent = after.into_iter().map(|(name, cost)| {
-        let before = before.get(&name).copied().unwrap_or_default();
-        (name, Cost { run_ns: cost.run_ns - before.run_ns, runs: cost.runs - before.runs })
-    });
-    Ok(spent.collect())
+    let run = || load::run(bench, load::full(1, bench.effort.load_seconds));
+    Ok(attached::costs_of(pid, run)?.1)
 }
 
 /// Nanoseconds that one run of the program takes.
 fn each(costs: &BTreeMap<String, Cost>, name: &str) -> Result<f64> {
     let cost = costs.get(name).with_context(|| format!("the program {name} is not attached"))?;
-    Ok(cost.run_ns as f64 / cost.runs as f64)
+    Ok(cost.ns_each())
 }
