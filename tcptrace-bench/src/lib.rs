@@ -12,6 +12,7 @@ use std::{
     path::{Path, PathBuf},
     process::{self, ExitCode},
     thread,
+    time::Instant,
 };
 
 use anyhow::{Context as _, Result, ensure};
@@ -24,7 +25,7 @@ use tokio::{
 
 use crate::{
     machine::Machine,
-    options::{Bench, Command, Options},
+    options::{Bench, Command, Effort, Options},
     rows::Group,
     sheet::Sheet,
 };
@@ -83,19 +84,27 @@ fn bench(options: &Options) -> Result<()> {
     if let Some(warning) = machine.warning() {
         eprintln!("bench: {warning}");
     }
-    let sheet = measure(&bench, &groups)?;
+    let (sheet, rounds) = measure(&bench, &groups)?;
+    let effort = Effort { rounds, ..options.effort() };
     if let Some(path) = &options.json {
-        let text = serde_json::to_string_pretty(&sheet.json(&machine, &options.effort()))?;
+        let text = serde_json::to_string_pretty(&sheet.json(&machine, &effort))?;
         fs::write(path, text + "\n").with_context(|| format!("cannot write {}", path.display()))?;
     }
-    io::stdout().write_all(table::text(&machine, &options.effort(), &sheet).as_bytes())?;
+    io::stdout().write_all(table::text(&machine, &effort, &sheet).as_bytes())?;
     Ok(())
 }
 
-fn measure(bench: &Bench, groups: &[&Group]) -> Result<Sheet> {
+/// Measures everything in rounds; returns how many there were.
+fn measure(bench: &Bench, groups: &[&Group]) -> Result<(Sheet, u32)> {
     let mut sheet = Sheet::default();
     let rounds = bench.effort.rounds;
+    let started = Instant::now();
     for round in 1..=rounds {
+        let (elapsed, done) = (started.elapsed(), round - 1);
+        if done > 0 && elapsed + elapsed / done > bench.effort.longest {
+            eprintln!("bench: {done} rounds in {elapsed:.0?}: there is no time for another");
+            return Ok((sheet, done));
+        }
         for group in groups {
             eprintln!("bench: round {round} of {rounds}: {}", group.name);
             sheet.begin(group);
@@ -103,7 +112,7 @@ fn measure(bench: &Bench, groups: &[&Group]) -> Result<Sheet> {
                 .with_context(|| format!("cannot measure {}", group.name))?;
         }
     }
-    Ok(sheet)
+    Ok((sheet, rounds))
 }
 
 /// Where the recordings of a run are, which go with it.

@@ -57,7 +57,7 @@ impl Peer {
         command.args(self.arguments).stdout(File::create(bench.file("lines.txt"))?);
         sees_tracepoints(&mut command);
         let mut tracer = Tracer::spawn_command(command)?;
-        tracer.settle().with_context(|| format!("cannot trace with {}", self.name))?;
+        tracer.settle_peer().with_context(|| format!("cannot trace with {}", self.name))?;
         Ok(tracer)
     }
 }

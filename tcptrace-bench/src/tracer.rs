@@ -21,8 +21,10 @@ use crate::{
     process_cost::{self, Cost, Cpu},
 };
 
-/// From when its programs are loaded until they are attached, and it has looked at what there was before.
-const SETTLE: Duration = Duration::from_millis(500);
+/// From when all is attached until it has looked at what there was before.
+const SETTLE: Duration = Duration::from_millis(200);
+/// From when the first program of a peer is loaded until it traces.
+const SETTLE_PEER: Duration = Duration::from_millis(500);
 const LOOK: Duration = Duration::from_millis(5);
 
 /// A command of tcptrace that runs.
@@ -87,8 +89,17 @@ impl Tracer {
 
     /// Waits until it traces; what it costs is counted from then on.
     pub(crate) fn settle(&mut self) -> Result<()> {
+        self.settle_when(attached::waits_for_a_ring_buffer, SETTLE)
+    }
+
+    /// The same for a tracer of others, of which only its programs can be seen.
+    pub(crate) fn settle_peer(&mut self) -> Result<()> {
+        self.settle_when(attached::has_programs, SETTLE_PEER)
+    }
+
+    fn settle_when(&mut self, has_begun: fn(Pid) -> bool, rest: Duration) -> Result<()> {
         let begun = Instant::now();
-        while !attached::has_programs(self.pid) {
+        while !has_begun(self.pid) {
             if let Some(status) = self.child.as_mut().and_then(|child| child.try_wait().transpose())
             {
                 // Waited for already, so that it must not be again.
@@ -98,7 +109,7 @@ impl Tracer {
             ensure!(begun.elapsed() < PATIENCE, "it does not begin to trace");
             thread::sleep(LOOK);
         }
-        thread::sleep(SETTLE);
+        thread::sleep(rest);
         self.start = Cpu::so_far(self.pid)?;
         Ok(())
     }
