@@ -1,31 +1,22 @@
 //! The load itself: connections over the loopback of a network namespace of its own.
-//!
-//! The namespace belongs to this process alone and goes with it, however it ends.
 
 use std::{
-    fs,
     io::{self, Read as _, Write as _},
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
-    process::Command,
     thread,
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, Result, anyhow, ensure};
-use rustix::thread::{UnshareFlags, unshare_unsafe};
+use anyhow::{Context as _, Result, anyhow};
 use serde::{Deserialize, Serialize};
 
-use crate::options::Load;
+use crate::{namespace, options::Load};
 
 /// Server addresses of a thread, so that there are enough local ports.
 const SERVERS: u8 = 8;
 /// A clock is looked at, and a pace is kept, in steps of so many connections or so long.
 const STEP: u32 = 64;
 const PACE: Duration = Duration::from_millis(1);
-
-/// Settings of the namespace. Few sockets may stay in TIME_WAIT, or they would pile up by millions.
-const SETTINGS: [(&str, &str); 2] =
-    [("net/ipv4/tcp_max_tw_buckets", "1000"), ("net/ipv4/ip_local_port_range", "1024 65000")];
 
 /// What a load came to.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -34,17 +25,16 @@ pub(crate) struct Done {
     pub(crate) seconds: f64,
 }
 
+impl Done {
+    /// Connections a second.
+    pub(crate) fn rate(&self) -> f64 {
+        self.connections as f64 / self.seconds
+    }
+}
+
 /// Makes the namespace and the load in it; prints what it came to.
 pub(crate) fn run(load: &Load) -> Result<()> {
-    // SAFETY: only descriptor tables (CLONE_FILES) are unsafe to unshare; this is another flag.
-    unsafe { unshare_unsafe(UnshareFlags::NEWNET) }.context("cannot make a network namespace")?;
-    let status = Command::new("ip").args(["link", "set", "lo", "up"]).status();
-    let status = status.context("cannot start `ip`; install iproute2")?;
-    ensure!(status.success(), "`ip link set lo up` failed ({status})");
-    for (name, value) in SETTINGS {
-        let path = format!("/proc/sys/{name}");
-        fs::write(&path, value).with_context(|| format!("cannot write {path}"))?;
-    }
+    namespace::enter_a_new_one()?;
     let load = *load;
     let started = Instant::now();
     let threads = (0..load.threads).map(|number| {
@@ -91,9 +81,18 @@ fn churn(thread: u8, load: &Load) -> Result<u64> {
     }
 }
 
-fn connect(listener: &TcpListener, address: SocketAddr) -> io::Result<()> {
+/// Both ends of a new connection.
+pub(crate) fn pair(
+    listener: &TcpListener,
+    address: SocketAddr,
+) -> io::Result<(TcpStream, TcpStream)> {
     let client = TcpStream::connect(address)?;
-    let (mut accepted, _) = listener.accept()?;
+    let (accepted, _) = listener.accept()?;
+    Ok((client, accepted))
+}
+
+fn connect(listener: &TcpListener, address: SocketAddr) -> io::Result<()> {
+    let (client, mut accepted) = pair(listener, address)?;
     drop(client);
     accepted.read(&mut [0]).map(drop)
 }

@@ -14,6 +14,9 @@ use crate::{
     options::{Bench, Load},
 };
 
+/// Transitions of a connection, both ends together.
+pub(crate) const TRANSITIONS: u64 = 10;
+
 /// A load that goes on beside what is measured; it ends by itself, or with this value.
 pub(crate) struct Running(Child);
 
@@ -49,10 +52,9 @@ impl Drop for Running {
     }
 }
 
-/// Makes a load; returns connections per second.
-pub(crate) fn run(bench: &Bench, load: Load) -> Result<f64> {
-    let done = Running::start(bench, load)?.finish()?;
-    Ok(done.connections as f64 / done.seconds)
+/// Makes a load.
+pub(crate) fn run(bench: &Bench, load: Load) -> Result<Done> {
+    Running::start(bench, load)?.finish()
 }
 
 /// As many connections as there can be, for this time.

@@ -34,6 +34,34 @@ pub(crate) enum Command {
     /// Opens and closes connections in a network namespace of its own.
     #[command(hide = true)]
     Load(Load),
+    /// Holds connections in a network namespace of its own.
+    #[command(hide = true)]
+    Hold(Hold),
+    /// Feeds the tracker with the events of connections that do not exist.
+    #[command(hide = true)]
+    Track(Track),
+}
+
+/// Connections that last.
+#[derive(Args, Clone, Copy)]
+pub(crate) struct Hold {
+    /// Sockets: both ends of half as many connections.
+    #[arg(long)]
+    pub(crate) sockets: u32,
+    /// Which of several processes this is; without it, the one that starts them.
+    #[arg(long)]
+    pub(crate) part: Option<u8>,
+}
+
+/// How the tracker is fed.
+#[derive(Args, Clone, Copy)]
+pub(crate) struct Track {
+    /// Sockets that it follows.
+    #[arg(long)]
+    pub(crate) sockets: u64,
+    /// Events of which the time is taken.
+    #[arg(long)]
+    pub(crate) events: u64,
 }
 
 /// A load.
@@ -53,8 +81,11 @@ pub(crate) struct Load {
 /// How much is measured.
 #[derive(Clone, Copy, Serialize)]
 pub(crate) struct Effort {
-    /// How often everything is measured.
+    /// How often everything is measured, or less often if that takes too long.
     pub(crate) rounds: u32,
+    /// No round begins that would last longer than this from the start.
+    #[serde(skip)]
+    pub(crate) longest: Duration,
     /// How long a load lasts, in seconds.
     pub(crate) load_seconds: f64,
     /// How long `record` is under load, in seconds.
@@ -63,6 +94,12 @@ pub(crate) struct Effort {
     pub(crate) idle_seconds: f64,
     /// Events of the large recording.
     pub(crate) events: u64,
+    /// Events of which the stages of userspace are timed.
+    pub(crate) tracked_events: u64,
+    /// Numbers of sockets that the tracker follows without a kernel.
+    pub(crate) tracked_sockets: &'static [u64],
+    /// Numbers of sockets that are held; the first is what the memory of each is counted from.
+    pub(crate) sockets: &'static [u32],
     /// Only what can be measured in a short time.
     #[serde(skip)]
     pub(crate) only_main: bool,
@@ -72,18 +109,26 @@ impl Options {
     pub(crate) fn effort(&self) -> Effort {
         let usual = Effort {
             rounds: 5,
+            longest: Duration::MAX,
             load_seconds: 3.0,
             record_seconds: 8.0,
             idle_seconds: 30.0,
             events: 10_000_000,
+            tracked_events: 2_000_000,
+            tracked_sockets: &[1000, 10_000, 100_000, 500_000, 1_000_000],
+            sockets: &[0, 1000, 20_000, 100_000],
             only_main: false,
         };
         if self.quick {
             return Effort {
                 rounds: 3,
+                longest: QUICK,
                 load_seconds: 1.0,
                 record_seconds: 2.0,
                 events: 2_000_000,
+                tracked_events: 500_000,
+                tracked_sockets: &[1000, 100_000],
+                sockets: &[0, 20_000],
                 only_main: true,
                 ..usual
             };
@@ -112,6 +157,9 @@ impl Bench {
         self.folder.join(name).to_string_lossy().into_owned()
     }
 }
+
+/// Less than the two minutes that are promised, for no round lasts exactly as long as the one before.
+const QUICK: Duration = Duration::from_secs(112);
 
 /// Longer than anything that was asked to end takes to end.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);

@@ -1,12 +1,20 @@
 //! What a process has cost: CPU time and memory.
 
 use std::{
-    io, mem::MaybeUninit, ops::Sub, os::unix::process::ExitStatusExt as _, process::ExitStatus,
+    io,
+    mem::MaybeUninit,
+    ops::Sub,
+    os::unix::process::ExitStatusExt as _,
+    process::{Command, ExitStatus, Stdio},
+    time::Instant,
 };
 
 use anyhow::{Context as _, Result};
 use procfs::process::Process;
-use rustix::process::Pid;
+use rustix::{
+    process::Pid,
+    time::{ClockId, clock_gettime},
+};
 
 /// CPU time in seconds.
 #[derive(Clone, Copy, Debug)]
@@ -46,6 +54,29 @@ pub(crate) struct Cost {
     pub(crate) peak_bytes: f64,
 }
 
+/// Anonymous memory of a living process, in bytes: what it has allocated, without programs that it maps and
+/// without ring buffers.
+pub(crate) fn anonymous_bytes(pid: Pid) -> Result<f64> {
+    let status = Process::new(pid.as_raw_nonzero().get()).and_then(|process| process.status());
+    let kilobytes = status.context("cannot read the memory of a process")?.rssanon;
+    Ok(kilobytes.context("this kernel does not tell anonymous memory (RssAnon)")? as f64 * 1024.0)
+}
+
+/// CPU time of this thread in nanoseconds.
+pub(crate) fn thread_ns() -> u64 {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+}
+
+/// Runs a command to its end; returns how many seconds that took, and what it cost.
+pub(crate) fn run(command: &mut Command) -> Result<(f64, Cost)> {
+    let started = Instant::now();
+    let child = command.stdin(Stdio::null()).spawn();
+    let child = child.with_context(|| format!("cannot start {:?}", command.get_program()))?;
+    let cost = wait(Pid::from_child(&child))?;
+    Ok((started.elapsed().as_secs_f64(), cost))
+}
+
 /// Waits for the end of a child of this process.
 pub(crate) fn wait(pid: Pid) -> Result<Cost> {
     let mut status = 0;
@@ -68,8 +99,6 @@ pub(crate) fn wait(pid: Pid) -> Result<Cost> {
 
 #[cfg(test)]
 mod tests {
-    use std::process::Command;
-
     use super::*;
 
     #[test]

@@ -27,6 +27,8 @@ pub(crate) struct Section {
     pub(crate) name: &'static str,
     pub(crate) about: &'static str,
     pub(crate) rows: Vec<Row>,
+    /// What there is to say of them, such as why some are missing.
+    pub(crate) notes: Vec<String>,
 }
 
 /// All rows.
@@ -49,7 +51,12 @@ impl Sheet {
     pub(crate) fn begin(&mut self, group: &Group) {
         let found = self.sections.iter().position(|section| section.name == group.name);
         self.open = found.unwrap_or_else(|| {
-            self.sections.push(Section { name: group.name, about: group.about, rows: Vec::new() });
+            self.sections.push(Section {
+                name: group.name,
+                about: group.about,
+                rows: Vec::new(),
+                notes: Vec::new(),
+            });
             self.sections.len() - 1
         });
     }
@@ -70,6 +77,15 @@ impl Sheet {
         row.samples.extend(sample.is_finite().then_some(sample));
     }
 
+    /// Says something of the rows, once.
+    pub(crate) fn note(&mut self, text: String) {
+        if let Some(section) = self.sections.get_mut(self.open)
+            && !section.notes.contains(&text)
+        {
+            section.notes.push(text);
+        }
+    }
+
     /// Everything, for other programs.
     pub(crate) fn json(&self, machine: &Machine, effort: &Effort) -> Value {
         let rows = self.sections.iter().flat_map(|section| {
@@ -85,7 +101,11 @@ impl Sheet {
                 })
             })
         });
-        json!({ "machine": machine, "effort": effort, "rows": rows.collect::<Vec<_>>() })
+        let notes = self.sections.iter().flat_map(|section| {
+            section.notes.iter().map(|note| json!({ "group": section.name, "note": note }))
+        });
+        let (rows, notes): (Vec<_>, Vec<_>) = (rows.collect(), notes.collect());
+        json!({ "machine": machine, "effort": effort, "rows": rows, "notes": notes })
     }
 }
 
@@ -153,5 +173,15 @@ mod tests {
         let rows = &sheet.sections[0].rows;
         assert_eq!(rows.len(), 2);
         assert_eq!((&rows[0].samples, &rows[1].samples), (&vec![1.0, 2.0], &vec![10.0, 20.0]));
+    }
+
+    #[test]
+    fn a_note_is_told_once() {
+        let mut sheet = Sheet::default();
+        for _ in 0..2 {
+            sheet.begin(&GROUP);
+            sheet.note("no bpftrace".to_owned());
+        }
+        assert_eq!(sheet.sections[0].notes, ["no bpftrace"]);
     }
 }

@@ -16,6 +16,9 @@ pub(crate) fn text(machine: &Machine, effort: &Effort, sheet: &Sheet) -> String 
     for section in &sheet.sections {
         _ = write!(text, "\n{}: {}\n", section.name, section.about);
         text += &rows(&section.rows);
+        for note in &section.notes {
+            _ = writeln!(text, "  {note}");
+        }
     }
     text
 }

@@ -9,20 +9,22 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail, ensure};
-use procfs::process::Process;
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open},
 };
 
 use crate::{
+    attached,
     load::ends_with_this_program,
     options::{Bench, PATIENCE},
     process_cost::{self, Cost, Cpu},
 };
 
-/// From when it traces until it has looked at what there was before.
-const SETTLE: Duration = Duration::from_millis(500);
+/// From when all is attached until it has looked at what there was before.
+const SETTLE: Duration = Duration::from_millis(200);
+/// From when the first program of a peer is loaded until it traces.
+const SETTLE_PEER: Duration = Duration::from_millis(500);
 const LOOK: Duration = Duration::from_millis(5);
 
 /// A command of tcptrace that runs.
@@ -49,9 +51,16 @@ impl Tracer {
     /// Starts it, and does not wait.
     pub(crate) fn spawn(bench: &Bench, arguments: &[&str], stdout: Stdio) -> Result<Self> {
         let mut command = Command::new(&bench.tcptrace);
-        command.args(arguments).stdin(Stdio::null()).stdout(stdout).stderr(Stdio::piped());
+        command.args(arguments).stdout(stdout);
+        Self::spawn_command(command)
+    }
+
+    /// Starts another tracer.
+    pub(crate) fn spawn_command(mut command: Command) -> Result<Self> {
+        command.stdin(Stdio::null()).stderr(Stdio::piped());
         ends_with_this_program(&mut command);
-        let mut child = command.spawn().context("cannot start tcptrace")?;
+        let name = command.get_program().to_string_lossy().into_owned();
+        let mut child = command.spawn().with_context(|| format!("cannot start {name}"))?;
         let mut stderr = child.stderr.take().context("its stderr is a pipe")?;
         let said = thread::spawn(move || {
             let mut text = String::new();
@@ -70,29 +79,39 @@ impl Tracer {
         Ok(tracer)
     }
 
+    /// Starts it with its output in a file, and waits until it traces.
+    pub(crate) fn start_to_file(bench: &Bench, arguments: &[&str]) -> Result<Self> {
+        let file = File::create(bench.file("lines.txt"))?;
+        let mut tracer = Self::spawn(bench, arguments, file.into())?;
+        tracer.settle()?;
+        Ok(tracer)
+    }
+
     /// Waits until it traces; what it costs is counted from then on.
     pub(crate) fn settle(&mut self) -> Result<()> {
+        self.settle_when(attached::waits_for_a_ring_buffer, SETTLE)
+    }
+
+    /// The same for a tracer of others, of which only its programs can be seen.
+    pub(crate) fn settle_peer(&mut self) -> Result<()> {
+        self.settle_when(attached::has_programs, SETTLE_PEER)
+    }
+
+    fn settle_when(&mut self, has_begun: fn(Pid) -> bool, rest: Duration) -> Result<()> {
         let begun = Instant::now();
-        while !self.is_in_its_loop()? {
+        while !has_begun(self.pid) {
             if let Some(status) = self.child.as_mut().and_then(|child| child.try_wait().transpose())
             {
                 // Waited for already, so that it must not be again.
                 self.child = None;
-                bail!("tcptrace ended before it began ({}): {}", status?, self.said()?.trim());
+                bail!("it ended before it began ({}): {}", status?, self.said()?.trim());
             }
-            ensure!(begun.elapsed() < PATIENCE, "tcptrace does not begin to trace");
+            ensure!(begun.elapsed() < PATIENCE, "it does not begin to trace");
             thread::sleep(LOOK);
         }
-        thread::sleep(SETTLE);
+        thread::sleep(rest);
         self.start = Cpu::so_far(self.pid)?;
         Ok(())
-    }
-
-    /// It attaches its programs, then takes SIGINT into its own hands, then goes round.
-    fn is_in_its_loop(&self) -> Result<bool> {
-        let interrupt = 1 << (Signal::INT.as_raw() - 1);
-        let process = Process::new(self.pid.as_raw_nonzero().get())?;
-        Ok(process.status().context("cannot look at tcptrace")?.sigcgt & interrupt != 0)
     }
 
     pub(crate) fn pid(&self) -> Pid {
@@ -116,18 +135,18 @@ impl Tracer {
         let process = pidfd_open(self.pid, PidfdFlags::empty())?;
         let patience = Timespec::try_from(patience)?;
         let ended = poll(&mut [PollFd::new(&process, PollFlags::IN)], Some(&patience))?;
-        ensure!(ended > 0, "tcptrace does not end");
+        ensure!(ended > 0, "it does not end");
         self.child = None;
         let cost = process_cost::wait(self.pid)?;
         let said = self.said()?;
         // 1 is no failure: `stuck` has found something on this host.
         let ran = matches!(cost.status.code(), Some(0 | 1));
-        ensure!(ran, "tcptrace failed ({}): {}", cost.status, said.trim());
+        ensure!(ran, "it failed ({}): {}", cost.status, said.trim());
         Ok(Traced {
             cost,
             cpu: cost.cpu - self.start,
             transitions: counted(&said, "transition"),
-            lost: counted(&said, "record").unwrap_or(0),
+            lost: counted(&said, "record").unwrap_or_else(|| lost_by_a_peer(&said)),
         })
     }
 
@@ -158,6 +177,15 @@ fn counted(said: &str, what: &str) -> Option<u64> {
     words.windows(2).rev().filter(|pair| is_counted(pair[1])).find_map(|pair| pair[0].parse().ok())
 }
 
+/// What bpftrace and libbpf-tools say each time: `Lost 12 events`.
+fn lost_by_a_peer(said: &str) -> u64 {
+    let words: Vec<&str> = said.split_whitespace().collect();
+    let counts = words.windows(3).filter(|three| {
+        three[0].eq_ignore_ascii_case("lost") && three[2].trim_end_matches(',') == "events"
+    });
+    counts.filter_map(|three| three[1].parse::<u64>().ok()).sum()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -170,5 +198,12 @@ mod tests {
         let one = "tcptrace: 1 transition, 0 finished connections, nothing lost\n";
         assert_eq!((counted(one, "transition"), counted(one, "record")), (Some(1), None));
         assert_eq!(counted("tcptrace: nothing is stuck, nothing lost\n", "transition"), None);
+    }
+
+    #[test]
+    fn what_peers_lost_is_added_up() {
+        assert_eq!(lost_by_a_peer("Attaching 2 probes...\nLost 12 events\nLost 3 events\n"), 15);
+        assert_eq!(lost_by_a_peer("lost 7 events on CPU #1!\n"), 7);
+        assert_eq!(lost_by_a_peer("tcptrace: nothing lost\n"), 0);
     }
 }

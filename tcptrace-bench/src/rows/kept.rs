@@ -1,10 +1,15 @@
 //! How many connections a second are left when something traces.
 
+use std::collections::BTreeMap;
+
 use anyhow::Result;
 
 use crate::{
-    load,
-    options::Bench,
+    attached,
+    churn::Done,
+    load::{self, TRANSITIONS},
+    options::{Bench, Load},
+    peer::{PEERS, Peer},
     sheet::{Measure, Sheet, mean},
     tracer::Tracer,
 };
@@ -12,12 +17,34 @@ use crate::{
 const BARE: Measure = Measure { name: "connections", unit: "/s", budget: None };
 const KEPT: Measure = Measure { name: "kept", unit: "%", budget: None };
 const KEPT_BY_RECORD: Measure = Measure { budget: Some("≥ 90"), ..KEPT };
-const LOST: Measure = Measure { name: "lost", unit: "", budget: Some("0") };
+const USER: Measure = Measure { name: "user CPU", unit: "ns each", budget: None };
+const PROGRAM: Measure = Measure { name: "program", unit: "ns", budget: None };
+const LOST: Measure = Measure { name: "lost", unit: "", budget: None };
+const OURS_LOST: Measure = Measure { budget: Some("0"), ..LOST };
 
-/// Each turn begins without a tracer, so that what is compared happens close together.
-const TURNS: [&[&[&str]]; 2] = [&[&["watch"], &["watch", "--json"]], &[&["record"], &["stuck"]]];
+/// What traces beside the load.
+#[derive(Clone, Copy)]
+enum Beside {
+    /// A command of tcptrace.
+    Ours(&'static [&'static str]),
+    Theirs(&'static Peer),
+}
+use Beside::{Ours, Theirs};
 
 pub(crate) fn round(bench: &Bench, sheet: &mut Sheet) -> Result<()> {
+    let peers = if bench.effort.only_main { &PEERS[..1] } else { PEERS };
+    let mut theirs = Vec::new();
+    for peer in peers {
+        match peer.problem() {
+            Some(problem) => sheet.note(problem),
+            None => theirs.push(Theirs(peer)),
+        }
+    }
+    // Each turn begins without a tracer, so that what is compared happens close together.
+    let turns = [
+        vec![Ours(&["watch"]), Ours(&["watch", "--json"])],
+        [vec![Ours(&["record"]), Ours(&["stuck"])], theirs].concat(),
+    ];
     // A processor is left for the tracer, or none.
     let threads: &[u32] = if bench.effort.only_main { &[1] } else { &[1, 2] };
     for &threads in threads {
@@ -25,28 +52,83 @@ pub(crate) fn round(bench: &Bench, sheet: &mut Sheet) -> Result<()> {
         let threads = format!("{threads} thread{}", if threads == 1 { "" } else { "s" });
         let mut bare = Vec::new();
         let mut traced = Vec::new();
-        for turn in TURNS {
-            bare.push(load::run(bench, load)?);
-            for command in turn {
-                let path = bench.file("kept.arrows");
-                let mut arguments = command.to_vec();
-                if *command == ["record"] {
-                    arguments.extend(["--force", "-o", path.as_str()]);
-                }
-                let tracer = Tracer::start(bench, &arguments)?;
-                let rate = load::run(bench, load)?;
-                traced.push((command.join(" "), rate, tracer.stop()?.lost));
+        for turn in &turns {
+            bare.push(load::run(bench, load)?.rate());
+            for beside in turn {
+                traced.push(beside.measure(bench, load)?);
             }
         }
-        bare.push(load::run(bench, load)?);
+        bare.push(load::run(bench, load)?.rate());
         for rate in &bare {
             sheet.add(BARE, &format!("{threads}, no tracer"), *rate);
         }
-        for (command, rate, lost) in traced {
-            let measure = if command == "record" { KEPT_BY_RECORD } else { KEPT };
-            sheet.add(measure, &format!("{threads}, {command}"), 100.0 * rate / mean(&bare));
-            sheet.add(LOST, &format!("{threads}, {command}"), lost as f64);
+        for Traced { name, rate, user_ns, lost, program_ns } in traced {
+            let with = format!("{threads}, {name}");
+            let is_theirs = PEERS.iter().any(|peer| peer.name == name);
+            let kept = if name == "record" { KEPT_BY_RECORD } else { KEPT };
+            sheet.add(kept, &with, 100.0 * rate / mean(&bare));
+            sheet.add(USER, &with, user_ns);
+            sheet.add(if is_theirs { LOST } else { OURS_LOST }, &with, lost as f64);
+            if let Some(ns) = program_ns {
+                sheet.add(PROGRAM, &with, ns);
+            }
         }
     }
     Ok(())
+}
+
+/// What a load came to, and what tracing it took.
+struct Traced {
+    name: String,
+    /// Connections a second.
+    rate: f64,
+    /// By transition.
+    user_ns: f64,
+    lost: u64,
+    /// In the kernel by transition, where it takes so long that counting it changes nothing. Ours are counted
+    /// in rows of their own.
+    program_ns: Option<f64>,
+}
+
+impl Beside {
+    fn measure(self, bench: &Bench, load: Load) -> Result<Traced> {
+        match self {
+            Ours(["record"]) => {
+                let path = bench.file("kept.arrows");
+                let tracer = Tracer::start(bench, &["record", "--force", "-o", &path])?;
+                traced("record", tracer, || load::run(bench, load))
+            }
+            Ours(arguments) => {
+                let tracer = Tracer::start_to_file(bench, arguments)?;
+                traced(&arguments.join(" "), tracer, || load::run(bench, load))
+            }
+            Theirs(peer) => {
+                let tracer = peer.start(bench)?;
+                let mut costs = BTreeMap::new();
+                let pid = tracer.pid();
+                let of_peer = traced(peer.name, tracer, || {
+                    let (done, spent) = attached::costs_of(pid, || load::run(bench, load))?;
+                    costs = spent;
+                    Ok(done)
+                })?;
+                // One is on the tracepoint; what runs once at the end does not count.
+                let busiest = costs.values().max_by_key(|cost| cost.runs);
+                Ok(Traced { program_ns: busiest.map(|cost| cost.ns_each()), ..of_peer })
+            }
+        }
+    }
+}
+
+/// What became of a tracer and of the load beside it.
+fn traced(name: &str, tracer: Tracer, load: impl FnOnce() -> Result<Done>) -> Result<Traced> {
+    let done = load()?;
+    let traced = tracer.stop()?;
+    let transitions = (done.connections * TRANSITIONS) as f64;
+    Ok(Traced {
+        name: name.to_owned(),
+        rate: done.rate(),
+        user_ns: traced.cpu.user * 1e9 / transitions,
+        lost: traced.lost,
+        program_ns: None,
+    })
 }

@@ -28,7 +28,7 @@ pub(crate) fn round(bench: &Bench, sheet: &mut Sheet) -> Result<()> {
         let output = tracer.output()?;
         let reader = thread::spawn(move || latencies(output));
         tracer.settle()?;
-        let seconds = bench.effort.load_seconds.max(2.0);
+        let seconds = bench.effort.load_seconds.max(1.5);
         load::run(bench, Load { threads: 1, seconds, rate: Some(rate) })?;
         tracer.stop()?;
         let mut latencies =

@@ -7,13 +7,16 @@ use crate::{
     sheet::Sheet,
 };
 
+mod held;
 mod idle;
 mod kept;
 mod latency;
 mod program;
 mod read;
 mod record;
+mod stages;
 mod start;
+mod tracked;
 
 /// Rows that are measured together.
 pub(crate) struct Group {
@@ -57,6 +60,24 @@ const GROUPS: &[Group] = &[
         round: latency::round,
     },
     Group { name: "start", about: "until the first line", is_main: true, round: start::round },
+    Group {
+        name: "stages",
+        about: "userspace, by transition, without a kernel",
+        is_main: true,
+        round: stages::round,
+    },
+    Group {
+        name: "tracked",
+        about: "the tracker alone, by sockets that it follows",
+        is_main: true,
+        round: tracked::round,
+    },
+    Group {
+        name: "held",
+        about: "sockets that are established and idle",
+        is_main: true,
+        round: held::round,
+    },
     Group { name: "idle", about: "a quiet host", is_main: false, round: idle::round },
 ];
 
@@ -74,6 +95,15 @@ pub(crate) fn chosen(options: &Options) -> Result<Vec<&'static Group>> {
         names => names.iter().any(|name| name == group.name),
     };
     Ok(GROUPS.iter().filter(is_chosen).collect())
+}
+
+/// A large number, short.
+fn people(number: u64) -> String {
+    match number {
+        0..1000 => number.to_string(),
+        1000..1_000_000 => format!("{}k", number / 1000),
+        _ => format!("{}M", number / 1_000_000),
+    }
 }
 
 #[cfg(test)]

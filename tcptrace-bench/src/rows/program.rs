@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result};
-use aya::sys::{Stats, enable_stats};
 use rustix::process::{Pid, getpid};
 
 use crate::{
@@ -47,20 +46,12 @@ pub(crate) fn round(bench: &Bench, sheet: &mut Sheet) -> Result<()> {
 
 /// What the programs of this process cost in a load.
 fn costs_under_load(bench: &Bench, pid: Pid) -> Result<BTreeMap<String, Cost>> {
-    // They are counted for as long as this is kept.
-    let _counted = enable_stats(Stats::RunTime).context("the kernel does not count programs")?;
-    let before = attached::costs(pid)?;
-    load::run(bench, load::full(1, bench.effort.load_seconds))?;
-    let after = attached::costs(pid)?;
-    let spent = after.into_iter().map(|(name, cost)| {
-        let before = before.get(&name).copied().unwrap_or_default();
-        (name, Cost { run_ns: cost.run_ns - before.run_ns, runs: cost.runs - before.runs })
-    });
-    Ok(spent.collect())
+    let run = || load::run(bench, load::full(1, bench.effort.load_seconds));
+    Ok(attached::costs_of(pid, run)?.1)
 }
 
 /// Nanoseconds that one run of the program takes.
 fn each(costs: &BTreeMap<String, Cost>, name: &str) -> Result<f64> {
     let cost = costs.get(name).with_context(|| format!("the program {name} is not attached"))?;
-    Ok(cost.run_ns as f64 / cost.runs as f64)
+    Ok(cost.ns_each())
 }

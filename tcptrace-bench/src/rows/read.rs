@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::Result;
 
-use super::record;
+use super::{people, record};
 use crate::{
     generate::generate,
     options::Bench,
@@ -61,12 +61,4 @@ fn read(bench: &Bench, command: &str, path: &str) -> Result<(Traced, f64)> {
     let reader = Tracer::spawn(bench, &[command, "-i", path], null.into())?;
     let read = reader.finish(LONGEST)?;
     Ok((read, started.elapsed().as_secs_f64()))
-}
-
-fn people(events: u64) -> String {
-    if events >= 1_000_000 {
-        format!("{}M", events / 1_000_000)
-    } else {
-        format!("{}k", events / 1000)
-    }
 }

@@ -1,11 +1,11 @@
-//! `record` while connections come as fast as they can.
+//! `record`, and `watch` beside it, while connections come as fast as they can.
 
 use std::fs;
 
 use anyhow::{Context as _, Result};
 
 use crate::{
-    load,
+    load::{self, TRANSITIONS},
     options::Bench,
     sheet::{Measure, Sheet},
     tracer::{Traced, Tracer},
@@ -31,7 +31,22 @@ pub(crate) fn round(bench: &Bench, sheet: &mut Sheet) -> Result<()> {
         sheet.add(BYTES, &with, recorded.bytes as f64 / each);
         sheet.add(LOST, &with, recorded.traced.lost as f64);
         sheet.add(MEMORY, &with, recorded.traced.cost.peak_bytes / f64::from(1 << 20));
+        if !bench.effort.only_main {
+            watch(bench, sheet, threads, &format!("watch, {with}"))?;
+        }
     }
+    Ok(())
+}
+
+/// What `watch` loses in the same load, if nobody reads its lines: a minute of them would take gigabytes.
+fn watch(bench: &Bench, sheet: &mut Sheet, threads: u32, with: &str) -> Result<()> {
+    let tracer = Tracer::start(bench, &["watch"])?;
+    let done = load::run(bench, load::full(threads, bench.effort.record_seconds))?;
+    let traced = tracer.stop()?;
+    let each = (done.connections * TRANSITIONS) as f64;
+    sheet.add(RATE, with, each / done.seconds);
+    sheet.add(Measure { budget: None, ..USER }, with, traced.cpu.user * 1e9 / each);
+    sheet.add(LOST, with, traced.lost as f64);
     Ok(())
 }
 

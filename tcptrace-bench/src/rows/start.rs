@@ -15,7 +15,7 @@ const FIRST_LINE: Measure = Measure { name: "first line", unit: "ms", budget: No
 
 /// It ends before that, with its owner.
 const BESIDE: Load = Load { threads: 1, seconds: 60.0, rate: Some(1000.0) };
-const STARTS: usize = 5;
+const STARTS: usize = 3;
 
 pub(crate) fn round(bench: &Bench, sheet: &mut Sheet) -> Result<()> {
     let _load = Running::start(bench, BESIDE)?;
