@@ -2,7 +2,11 @@
 
 use divan::Bencher;
 use tcptrace::{
-    model::{filter::Filter, findings::detector, tracker::Options},
+    model::{
+        filter::Filter,
+        findings::{detector, limits::Limits},
+        tracker::Options,
+    },
     pipeline::Pipeline,
 };
 use tcptrace_bench::generate::clock;
@@ -22,8 +26,8 @@ fn track_for_stuck(bencher: Bencher<'_, '_>) {
 
 #[divan::bench]
 fn track_for_record(bencher: Bencher<'_, '_>) {
-    let (filter, stuck) = (Filter::default(), detector::Options::default());
-    feed(bencher, Pipeline::recorded(Options::default(), filter, stuck, clock(), false));
+    let (filter, limits) = (Filter::default(), Limits::default());
+    feed(bencher, Pipeline::recorded(Options::default(), filter, limits, clock(), false));
 }
 
 fn feed(bencher: Bencher<'_, '_>, mut pipeline: Pipeline) {

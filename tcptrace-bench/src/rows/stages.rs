@@ -8,7 +8,7 @@ use jiff::tz::TimeZone;
 use tcptrace::{
     event::Event,
     kernel::decode,
-    model::{change::Change, filter::Filter, findings::detector, tracker},
+    model::{change::Change, filter::Filter, findings::limits::Limits, tracker},
     output::{
         style::{Format, Style},
         times::Times,
@@ -88,11 +88,11 @@ impl Stages {
             Transitions::new(Style::new(format), times)
         };
         let (options, filter) = (tracker::Options::default(), Filter::default());
-        let stuck = detector::Options::default();
+        let limits = Limits::default();
         let path = bench.file("stages");
         Ok(Self {
             watch: Pipeline::tracked(options.clone(), filter.clone(), clock()),
-            record: Pipeline::recorded(options, filter, stuck, clock(), false),
+            record: Pipeline::recorded(options, filter, limits, clock(), false),
             table: lines(Format::Table),
             json: lines(Format::Json),
             encoder: Encoder::new(&metadata(), Compression::Zstd)?,

@@ -142,28 +142,32 @@ fn hook(record: &HookRecord) -> Option<Hook> {
 /// Builds a tuple from kernel bytes. An unspecified address means unknown, except the local one of
 /// a listener, where it means all addresses.
 #[must_use]
+#[inline]
 pub fn tuple(
     family: u8,
     local: (&[u8; 16], u16),
     remote: (&[u8; 16], u16),
     listens: bool,
 ) -> Option<Tuple> {
-    let address = |bytes: &[u8; 16]| match family {
-        AF_INET => Some(IpAddr::V4(Ipv4Addr::new(bytes[0], bytes[1], bytes[2], bytes[3]))),
-        AF_INET6 => Some(IpAddr::V6(Ipv6Addr::from(*bytes))),
-        _ => None,
+    let (laddr, raddr, v4mapped) = match family {
+        AF_INET => {
+            let address = |&[a, b, c, d, ..]: &[u8; 16]| IpAddr::V4(Ipv4Addr::new(a, b, c, d));
+            (address(local.0), address(remote.0), false)
+        }
+        AF_INET6 => {
+            let (laddr, raddr) = (Ipv6Addr::from(*local.0), Ipv6Addr::from(*remote.0));
+            let v4mapped = [laddr, raddr].iter().any(|addr| addr.to_ipv4_mapped().is_some());
+            (laddr.to_canonical(), raddr.to_canonical(), v4mapped)
+        }
+        _ => return None,
     };
-    let (laddr, raddr) = (address(local.0)?, address(remote.0)?);
-    let v4mapped = [laddr, raddr]
-        .iter()
-        .any(|addr| matches!(addr, IpAddr::V6(addr) if addr.to_ipv4_mapped().is_some()));
     Some(Tuple {
         local: Endpoint {
-            addr: Some(laddr.to_canonical()).filter(|addr| listens || !addr.is_unspecified()),
+            addr: (listens || !laddr.is_unspecified()).then_some(laddr),
             port: known(local.1),
         },
         remote: Endpoint {
-            addr: Some(raddr.to_canonical()).filter(|addr| !addr.is_unspecified()),
+            addr: (!raddr.is_unspecified()).then_some(raddr),
             port: known(remote.1),
         },
         v4mapped,

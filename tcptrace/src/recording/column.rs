@@ -5,10 +5,7 @@
 
 use std::sync::Arc;
 
-use arrow_array::{
-    Array, ArrayRef, ArrowPrimitiveType, BinaryArray, BooleanArray, FixedSizeBinaryArray,
-    PrimitiveArray,
-};
+use arrow_array::{Array, ArrayRef, ArrowPrimitiveType, BinaryArray, BooleanArray, PrimitiveArray};
 use arrow_buffer::{
     BooleanBuffer, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer, bit_chunk_iterator::BitChunks,
 };
@@ -27,6 +24,10 @@ pub(super) trait Column: Default {
     type View;
     /// Its type in Arrow.
     fn data_type() -> DataType;
+    /// Whether it can be read from this type, which may be that of an older version.
+    fn reads(data_type: &DataType) -> bool {
+        *data_type == Self::data_type()
+    }
     /// Adds a block of rows, the first of which is row `begin`. Those whose bit is set in `known` have a
     /// value.
     fn take(&mut self, begin: usize, known: u64, cells: impl ExactSizeIterator<Item = Self::Cell>);
@@ -154,52 +155,6 @@ impl Column for Flags {
         if known != 0 {
             let set = word(view.values(), begin, cells.len());
             cells.enumerate().for_each(|(row, cell)| *cell = set >> row & 1 != 0);
-        }
-        known
-    }
-}
-
-/// Sixteen bytes.
-#[derive(Debug, Default)]
-pub(super) struct Addresses {
-    cells: Cells<i128>,
-    valid: Bits,
-}
-
-const ADDRESS: usize = 16;
-
-impl Column for Addresses {
-    type Cell = [u8; ADDRESS];
-    type View = FixedSizeBinaryArray;
-
-    fn data_type() -> DataType {
-        DataType::FixedSizeBinary(ADDRESS as i32)
-    }
-
-    fn take(&mut self, begin: usize, known: u64, cells: impl ExactSizeIterator<Item = Self::Cell>) {
-        self.cells.extend(begin, cells.map(i128::from_ne_bytes));
-        self.valid.add(begin, known);
-    }
-
-    fn finish(&mut self, rows: usize) -> ArrayRef {
-        let values = self.cells.finish(rows);
-        Arc::new(FixedSizeBinaryArray::new(ADDRESS as i32, values, self.valid.nulls(rows)))
-    }
-
-    fn view(array: &ArrayRef) -> Option<Self::View> {
-        let array = array.as_any().downcast_ref::<FixedSizeBinaryArray>()?;
-        (array.value_length() == ADDRESS as i32).then(|| array.clone())
-    }
-
-    fn give<'a>(
-        view: &Self::View,
-        begin: usize,
-        cells: impl ExactSizeIterator<Item = &'a mut Self::Cell>,
-    ) -> u64 {
-        let known = known(view.nulls(), begin, cells.len());
-        if known != 0 {
-            let (values, _) = view.value_data().as_chunks::<ADDRESS>();
-            cells.zip(&values[begin..]).for_each(|(cell, value)| *cell = *value);
         }
         known
     }

@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// The version of the format that this code writes. A higher one is refused; lower ones are read.
-pub(super) const FORMAT: u32 = 1;
+pub(super) const FORMAT: u32 = 2;
 
 const FORMAT_KEY: &str = "tcptrace.format";
 const TOOL_KEY: &str = "tcptrace.version";

@@ -13,6 +13,7 @@ mod names;
 mod output;
 mod reader;
 mod recorder;
+mod repeated;
 mod rotation;
 mod rows;
 mod schema;

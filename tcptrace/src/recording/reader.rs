@@ -207,9 +207,8 @@ impl Columns {
         let dictionary = message.header_as_dictionary_batch().context("a message of no use")?;
         // Nor would its memory be bounded.
         ensure!(!dictionary.isDelta(), "a list of names in parts, which no version wrote");
-        if self.is_known(dictionary.id()) {
-            // Bytes or text, both alike.
-            let items = items(&DataType::Utf8).unwrap_or_default();
+        if let Some(values) = self.values_of(dictionary.id()) {
+            let items = items(values).context(WRONG_TYPE)?;
             let data = dictionary.data().context("a list of names without names")?;
             check(&data, body, &items)?;
             let names = &mut self.dictionaries;
@@ -218,11 +217,15 @@ impl Columns {
         Ok(None)
     }
 
-    /// Whether a column that we read takes its names from this list.
-    fn is_known(&self, list: i64) -> bool {
+    /// The type of the values in this list, if a column that we read takes its values from it.
+    fn values_of(&self, list: i64) -> Option<&DataType> {
         #[expect(deprecated, reason = "nothing else tells which column a list belongs to")]
         let users = self.schema.fields_with_dict_id(list);
-        let user = users.first().and_then(|field| self.schema.index_of(field.name()).ok());
-        user.is_some_and(|user| self.known.as_ref().is_none_or(|known| known.contains(&user)))
+        let place = self.schema.index_of(users.first()?.name()).ok()?;
+        let is_known = self.known.as_ref().is_none_or(|known| known.contains(&place));
+        match self.schema.field(place).data_type() {
+            DataType::Dictionary(_, values) if is_known => Some(values),
+            _ => None,
+        }
     }
 }

@@ -6,12 +6,13 @@ use arrow_array::{
     ArrayRef, RecordBatch, new_null_array,
     types::{Int64Type, UInt8Type, UInt16Type, UInt32Type, UInt64Type},
 };
-use arrow_schema::{ArrowError, Field, Schema};
+use arrow_schema::{ArrowError, DataType, Field, Schema};
 
 use super::{
     block::{BLOCK, transpose},
-    column::{Addresses, Bytes, Column, Flags, Numbers},
-    names::{Comms, NameList, Names},
+    column::{Bytes, Column, Flags, Numbers},
+    names::{NameList, Names},
+    repeated::{self, Repeated},
 };
 
 macro_rules! name_list {
@@ -80,6 +81,14 @@ macro_rules! columns {
                 vec![$(Field::new(stringify!($name), <$column>::data_type(), true),)*]
             }
 
+            /// Whether the column of this name can be read from this type.
+            fn reads(name: &str, data_type: &DataType) -> bool {
+                match name {
+                    $(stringify!($name) => <$column>::reads(data_type),)*
+                    _ => false,
+                }
+            }
+
             fn finish(&mut self, rows: usize) -> Vec<ArrayRef> {
                 vec![$(self.$name.finish(rows),)*]
             }
@@ -140,9 +149,9 @@ columns! {
     /// State entered; of a socket, its state.
     to: Names<States>;
     /// Local address; IPv4 as v4-mapped IPv6.
-    laddr: Addresses;
+    laddr: Repeated<repeated::Address>;
     /// Remote address.
-    raddr: Addresses;
+    raddr: Repeated<repeated::Address>;
     /// Local port.
     lport: Numbers<UInt16Type>;
     /// Remote port.
@@ -172,7 +181,7 @@ columns! {
     /// The task on the CPU, a holder, a process; of a fork, the parent.
     pid: Numbers<UInt32Type>;
     /// Its command name.
-    comm: Comms;
+    comm: Repeated<repeated::Comm>;
     /// Payload bytes sent.
     tx_bytes: Numbers<UInt64Type>;
     /// Payload bytes received.
@@ -182,7 +191,7 @@ columns! {
     /// Smoothed round-trip time, us.
     srtt_us: Numbers<UInt32Type>;
     /// Id of the cgroup in which the socket was created.
-    cgroup_id: Numbers<UInt64Type>;
+    cgroup_id: Repeated<repeated::Number>;
     /// How long the minisock of an orphan will wait, ns.
     orphan_lifetime_ns: Numbers<UInt64Type>;
     /// What a hook saw.
@@ -234,7 +243,7 @@ pub(super) fn known_columns(schema: &Schema) -> Option<Vec<usize>> {
     let mut known = Vec::new();
     for ours in Columns::fields() {
         if let Some((place, theirs)) = schema.column_with_name(ours.name()) {
-            if theirs.data_type() != ours.data_type() {
+            if !Columns::reads(ours.name(), theirs.data_type()) {
                 return None;
             }
             known.push(place);
@@ -250,6 +259,12 @@ pub(super) fn schema(metadata: HashMap<String, String>) -> Arc<Schema> {
 }
 
 impl Columns {
+    /// Whether the batch has room for no other block, however few its rows are.
+    pub(super) fn is_full(&self) -> bool {
+        let Self { laddr, raddr, comm, cgroup_id, .. } = self;
+        laddr.is_full() || raddr.is_full() || comm.is_full() || cgroup_id.is_full()
+    }
+
     /// Closes the batch and begins a new one.
     ///
     /// # Errors

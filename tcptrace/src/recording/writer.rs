@@ -111,7 +111,7 @@ impl Encoder {
     /// Whether the open batch should be closed.
     #[must_use]
     pub fn is_full(&self) -> bool {
-        self.rows >= MAX_ROWS || self.text >= MAX_TEXT
+        self.rows >= MAX_ROWS || self.text >= MAX_TEXT || self.columns.is_full()
     }
 
     /// Closes the open batch, if it has any event; returns the bytes to be written in one go.
@@ -306,6 +306,39 @@ mod tests {
                 assert!(recording.tail().is_whole());
             }
         }
+    }
+
+    #[test]
+    fn a_batch_has_no_more_addresses_than_places_for_them() {
+        let all = events();
+        let Some(Event::Transition(one)) = all.get(1) else {
+            panic!("the first is a transition");
+        };
+        let from = |host: u32| {
+            let addr = Some(IpAddr::from(host.to_be_bytes()));
+            let remote = Endpoint { addr, port: Some(7) };
+            let local =
+                Endpoint { addr: Some(IpAddr::from([10, 0, 0, host as u8 % 3])), port: None };
+            Event::Transition(Transition { tuple: Tuple { local, remote, ..one.tuple }, ..*one })
+        };
+        let events: Vec<Event> = (1..100_000).map(from).collect();
+        let mut encoder = Encoder::new(&metadata(), Compression::Zstd).expect("an encoder");
+        let (mut bytes, mut batches) = (Vec::new(), 0);
+        for event in &events {
+            encoder.add(event);
+            if encoder.is_full() {
+                batches += 1;
+                bytes.extend(encoder.close_batch().expect("a batch"));
+            }
+        }
+        bytes.extend(encoder.finish().expect("an end"));
+        assert_eq!(batches, 3);
+        let mut recording = Recording::open(bytes.as_slice()).expect("a recording");
+        let mut read = Vec::new();
+        while let Some(events) = recording.next_batch().expect("whole") {
+            read.extend(events);
+        }
+        assert!(read == events);
     }
 
     #[test]

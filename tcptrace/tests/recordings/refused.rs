@@ -94,14 +94,14 @@ fn a_newer_format_is_refused_naming_the_version_that_reads_it() {
     let metadata = Metadata { tool: "7.8.9\u{1b}[2J".to_owned(), ..Metadata::default() };
     let mut bytes = other(&metadata);
     // A text of one byte, which is the number of the format.
-    let format = b"\x01\0\0\0\x31\0";
+    let format = b"\x01\0\0\0\x32\0";
     let places: Vec<usize> =
         (0..bytes.len() - 6).filter(|at| bytes[*at..].starts_with(format)).collect();
     assert_eq!(places.len(), 1, "{places:?}");
     bytes[places[0] + 4] = b'9';
     let folder = Folder::new("newer");
     let said = refused(&[&folder.file("new.arrows", &bytes)]);
-    let answer = "its format 9 is newer than ours (1): read it with tcptrace 7.8.9";
+    let answer = "its format 9 is newer than ours (2): read it with tcptrace 7.8.9";
     assert!(said.contains(answer), "{said}");
 }
 

@@ -1,0 +1,243 @@
+//! Columns of values that a batch has few of: each is written once, and then called by its place.
+
+use std::{fmt::Debug, hash::Hash, marker::PhantomData, sync::Arc};
+
+use arrow_array::{
+    Array, ArrayRef, BinaryArray, DictionaryArray, FixedSizeBinaryArray, UInt64Array,
+    new_null_array,
+    types::{ArrowDictionaryKeyType, Int16Type, Int32Type},
+};
+use arrow_buffer::{Buffer, NullBuffer};
+use arrow_schema::DataType;
+
+use super::{
+    block::BLOCK,
+    column::{Column, Numbers, known},
+};
+use crate::model::map::HashMap;
+
+/// Bytes of an address.
+const ADDRESS: i32 = 16;
+
+/// One kind of value.
+pub(super) trait Value: Debug + Default {
+    /// What a row has of it.
+    type Cell: Copy + Debug + Default + Eq + Hash;
+    /// Its type in Arrow.
+    fn data_type() -> DataType;
+    /// An array of them.
+    fn array(values: &[Self::Cell]) -> ArrayRef;
+    /// The values of an array; `None` if it is of another type.
+    fn read(array: &ArrayRef) -> Option<Vec<Self::Cell>>;
+}
+
+/// Command names, padded with zeros.
+#[derive(Debug, Default)]
+pub(super) struct Comm;
+
+impl Value for Comm {
+    type Cell = [u8; 16];
+
+    fn data_type() -> DataType {
+        DataType::Binary
+    }
+
+    fn array(values: &[Self::Cell]) -> ArrayRef {
+        let bytes = values.iter().map(|name| {
+            let length = name.iter().position(|&b| b == 0).unwrap_or(name.len());
+            &name[..length]
+        });
+        Arc::new(BinaryArray::from_iter_values(bytes))
+    }
+
+    fn read(array: &ArrayRef) -> Option<Vec<Self::Cell>> {
+        let padded = |name: Option<&[u8]>| {
+            let name = name.unwrap_or_default();
+            let mut bytes = [0; 16];
+            let length = name.len().min(16);
+            bytes[..length].copy_from_slice(&name[..length]);
+            bytes
+        };
+        let array = array.as_any().downcast_ref::<BinaryArray>()?;
+        Some(array.iter().map(padded).collect())
+    }
+}
+
+/// IPv6 addresses, IPv4 as v4-mapped ones.
+#[derive(Debug, Default)]
+pub(super) struct Address;
+
+impl Value for Address {
+    type Cell = [u8; ADDRESS as usize];
+
+    fn data_type() -> DataType {
+        DataType::FixedSizeBinary(ADDRESS)
+    }
+
+    fn array(values: &[Self::Cell]) -> ArrayRef {
+        let bytes = Buffer::from_slice_ref(values.as_flattened());
+        Arc::new(FixedSizeBinaryArray::new(ADDRESS, bytes, None))
+    }
+
+    fn read(array: &ArrayRef) -> Option<Vec<Self::Cell>> {
+        let array = array.as_any().downcast_ref::<FixedSizeBinaryArray>()?;
+        (array.value_length() == ADDRESS)
+            .then(|| array.value_data().as_chunks().0[..array.len()].to_vec())
+    }
+}
+
+/// Numbers of which few are large.
+#[derive(Debug, Default)]
+pub(super) struct Number;
+
+impl Value for Number {
+    type Cell = u64;
+
+    fn data_type() -> DataType {
+        DataType::UInt64
+    }
+
+    fn array(values: &[u64]) -> ArrayRef {
+        Arc::new(UInt64Array::from(values.to_vec()))
+    }
+
+    fn read(array: &ArrayRef) -> Option<Vec<u64>> {
+        Some(array.as_any().downcast_ref::<UInt64Array>()?.values().to_vec())
+    }
+}
+
+/// Places of values, and the values.
+#[derive(Debug)]
+pub(super) struct Repeated<V: Value> {
+    keys: Numbers<Int16Type>,
+    values: Vec<V::Cell>,
+    places: HashMap<V::Cell, i16>,
+    /// The last two: mostly one or the other comes again.
+    last: [(V::Cell, i16); 2],
+}
+
+impl<V: Value> Default for Repeated<V> {
+    fn default() -> Self {
+        Self {
+            keys: Numbers::default(),
+            values: Vec::new(),
+            places: HashMap::default(),
+            last: Default::default(),
+        }
+    }
+}
+
+impl<V: Value> Repeated<V> {
+    /// Whether another block might have more values than places.
+    pub(super) fn is_full(&self) -> bool {
+        self.values.len() + BLOCK > i16::MAX as usize
+    }
+
+    fn place(&mut self, value: V::Cell) -> i16 {
+        let [last, before] = self.last;
+        if last.0 == value && !self.values.is_empty() {
+            return last.1;
+        }
+        let place = if before.0 == value && self.values.len() > 1 {
+            before.1
+        } else {
+            let next = i16::try_from(self.values.len()).unwrap_or(i16::MAX);
+            let place = *self.places.entry(value).or_insert(next);
+            if place == next {
+                self.values.push(value);
+            }
+            place
+        };
+        self.last = [(value, place), last];
+        place
+    }
+}
+
+impl<V: Value> Column for Repeated<V> {
+    type Cell = V::Cell;
+    type View = RepeatedView<V>;
+
+    fn data_type() -> DataType {
+        DataType::Dictionary(Box::new(DataType::Int16), Box::new(V::data_type()))
+    }
+
+    /// Until format 1 the values stood in the rows, or had wider places.
+    fn reads(data_type: &DataType) -> bool {
+        match data_type {
+            DataType::Dictionary(places, values) => {
+                matches!(**places, DataType::Int16 | DataType::Int32) && **values == V::data_type()
+            }
+            plain => *plain == V::data_type(),
+        }
+    }
+
+    fn take(&mut self, begin: usize, known: u64, cells: impl ExactSizeIterator<Item = V::Cell>) {
+        let mut keys = [0; BLOCK];
+        let rows = cells.len();
+        let mut last = self.last[0].1;
+        for (row, (key, value)) in keys.iter_mut().zip(cells).enumerate() {
+            if known >> row & 1 != 0 {
+                last = self.place(value);
+            }
+            *key = last;
+        }
+        self.keys.take(begin, known, keys.into_iter().take(rows));
+    }
+
+    fn finish(&mut self, rows: usize) -> ArrayRef {
+        let values = V::array(&self.values);
+        self.values.clear();
+        self.places.clear();
+        self.last = Default::default();
+        DictionaryArray::try_new(self.keys.array(rows), values)
+            .map_or_else(|_| new_null_array(&Self::data_type(), rows), |array| Arc::new(array))
+    }
+
+    fn view(array: &ArrayRef) -> Option<Self::View> {
+        fn keys<K: ArrowDictionaryKeyType>(array: &ArrayRef) -> Option<(Vec<i32>, &ArrayRef)>
+        where
+            i32: TryFrom<K::Native>,
+        {
+            let array = array.as_any().downcast_ref::<DictionaryArray<K>>()?;
+            let keys = array.keys().values().iter();
+            // What no place can be is none.
+            let keys = keys.map(|key| i32::try_from(*key).unwrap_or(-1));
+            Some((keys.collect(), array.values()))
+        }
+        let (places, values) = keys::<Int16Type>(array)
+            .or_else(|| keys::<Int32Type>(array))
+            .unwrap_or_else(|| ((0..array.len() as i32).collect(), array));
+        let nulls = array.nulls().cloned();
+        Some(RepeatedView::<V> { nulls, places, values: V::read(values)?, kind: PhantomData })
+    }
+
+    fn give<'a>(
+        view: &Self::View,
+        begin: usize,
+        cells: impl ExactSizeIterator<Item = &'a mut V::Cell>,
+    ) -> u64
+    where
+        V::Cell: 'a,
+    {
+        let mut known = known(view.nulls.as_ref(), begin, cells.len());
+        if known != 0 {
+            for (row, (cell, place)) in cells.zip(&view.places[begin..]).enumerate() {
+                let value = usize::try_from(*place).ok().and_then(|place| view.values.get(place));
+                match value {
+                    Some(value) => *cell = *value,
+                    None => known &= !(1 << row),
+                }
+            }
+        }
+        known
+    }
+}
+
+/// Places of values, and the values.
+#[derive(Debug)]
+pub(super) struct RepeatedView<V: Value> {
+    nulls: Option<NullBuffer>,
+    places: Vec<i32>,
+    values: Vec<V::Cell>,
+    kind: PhantomData<V>,
+}
