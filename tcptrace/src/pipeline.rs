@@ -186,6 +186,12 @@ impl Pipeline {
         }
     }
 
+    /// Whether there is no change to be shown.
+    #[must_use]
+    pub fn shows_nothing(&self) -> bool {
+        self.shown.is_empty()
+    }
+
     /// Takes out the changes that are to be shown, in order.
     pub fn shown(&mut self) -> impl Iterator<Item = Change> {
         let told = &mut self.told;

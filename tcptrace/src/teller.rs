@@ -72,6 +72,9 @@ impl<'a> Teller<'a> {
     }
 
     fn format(&mut self) {
+        if self.pipeline.shows_nothing() {
+            return;
+        }
         let clock = *self.pipeline.clock();
         for change in self.pipeline.shown() {
             self.sink.change(&change, &clock, &mut self.out);

@@ -3,6 +3,7 @@
 mod sockets;
 
 use std::{
+    borrow::Cow,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
     time::Duration,
 };
@@ -37,16 +38,16 @@ const AF_INET6: u8 = 10;
 #[inline]
 pub fn event(bytes: &[u8], jiffy_ns: u64) -> Option<Event> {
     match *bytes.first()? {
-        KIND_TRANSITION => transition(&read(bytes)?, None, jiffy_ns).map(Event::Transition),
+        KIND_TRANSITION => transition(&*read(bytes)?, None, jiffy_ns).map(Event::Transition),
         KIND_DETAIL => {
-            let detail: DetailRecord = read(bytes)?;
+            let detail: Cow<'_, DetailRecord> = read(bytes)?;
             transition(&detail.transition, Some(&detail), jiffy_ns).map(Event::Transition)
         }
         KIND_DESTROYED | KIND_RESET_RECEIVED | KIND_RESET_SENT => {
-            hook(&read(bytes)?).map(Event::Hook)
+            hook(&*read(bytes)?).map(Event::Hook)
         }
         KIND_FORK => {
-            let record: ForkRecord = read(bytes)?;
+            let record: Cow<'_, ForkRecord> = read(bytes)?;
             let at = Timestamp(record.boot_ns);
             Some(Event::Fork(Fork { at, parent: record.parent, child: record.child }))
         }
@@ -54,9 +55,11 @@ pub fn event(bytes: &[u8], jiffy_ns: u64) -> Option<Event> {
     }
 }
 
-/// The record that `bytes` hold, if their length is right.
-fn read<T: AnyBitPattern>(bytes: &[u8]) -> Option<T> {
-    bytemuck::try_pod_read_unaligned(bytes).ok()
+/// The record that `bytes` hold, if their length is right. Those of the ring buffer are aligned, and
+/// need no copy.
+fn read<T: AnyBitPattern>(bytes: &[u8]) -> Option<Cow<'_, T>> {
+    let in_place = bytemuck::try_from_bytes(bytes).map(Cow::Borrowed);
+    in_place.or_else(|_| bytemuck::try_pod_read_unaligned(bytes).map(Cow::Owned)).ok()
 }
 
 #[inline]

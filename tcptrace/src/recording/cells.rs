@@ -34,9 +34,14 @@ impl<T> Default for Cells<T> {
 impl<T: ArrowNativeType> Cells<T> {
     /// Adds the values of the rows from `begin` on, behind those that were added. Rows in between,
     /// which are null, get the value before them: what repeats is the quickest to compress.
-    pub(super) fn extend(&mut self, begin: usize, values: impl Iterator<Item = T>) {
+    pub(super) fn extend(&mut self, begin: usize, values: &[T]) {
         self.fill(begin);
-        self.values.extend(values);
+        self.values.extend_from_slice(values);
+    }
+
+    /// The last value.
+    pub(super) fn last(&self) -> T {
+        self.values.last().copied().unwrap_or_default()
     }
 
     fn fill(&mut self, row: usize) {
@@ -46,7 +51,7 @@ impl<T: ArrowNativeType> Cells<T> {
             self.values = lent.into_vec().unwrap_or_default();
             self.values.clear();
         }
-        let last = self.values.last().copied().unwrap_or_default();
+        let last = self.last();
         self.values.resize(row, last);
     }
 
@@ -109,17 +114,17 @@ mod tests {
     #[test]
     fn a_batch_begins_empty_in_the_memory_of_the_last() {
         let mut cells = Cells::<u32>::default();
-        cells.extend(70, [7].into_iter());
+        cells.extend(70, &[7]);
         let first = cells.finish(100);
         let values = first.typed_data::<u32>();
         assert_eq!((values.len(), values[69], values[70], values[99]), (100, 0, 7, 7));
         let place = first.as_ptr();
         drop(first);
-        cells.extend(0, [5, 8].into_iter());
+        cells.extend(0, &[5, 8]);
         let second = cells.finish(80);
         assert_eq!(second.as_ptr(), place);
         assert_eq!(second.typed_data::<u32>()[..3], [5, 8, 8]);
-        cells.extend(0, [9].into_iter());
+        cells.extend(0, &[9]);
         assert_eq!(second.typed_data::<u32>()[0], 5, "it is still being used");
     }
 

@@ -12,8 +12,8 @@ use arrow_buffer::{
 use arrow_schema::DataType;
 
 use super::{
-    block::BLOCK,
     cells::{Bits, Cells},
+    turn::BLOCK,
 };
 
 /// One kind of column.
@@ -29,21 +29,15 @@ pub(super) trait Column: Default {
         *data_type == Self::data_type()
     }
     /// Adds a block of rows, the first of which is row `begin`. Those whose bit is set in `known` have a
-    /// value.
-    fn take(&mut self, begin: usize, known: u64, cells: impl ExactSizeIterator<Item = Self::Cell>);
+    /// value; the others may be overwritten.
+    fn take(&mut self, begin: usize, known: u64, cells: &mut [Self::Cell]);
     /// The array of the first `rows` rows; the column is empty afterwards.
     fn finish(&mut self, rows: usize) -> ArrayRef;
     /// Reads an array of this type; `None` if it is of another.
     fn view(array: &ArrayRef) -> Option<Self::View>;
     /// Fills the cells of a block of rows, the first of which is row `begin`. Returns which have a
     /// value; the others are left as they are, or anything.
-    fn give<'a>(
-        view: &Self::View,
-        begin: usize,
-        cells: impl ExactSizeIterator<Item = &'a mut Self::Cell>,
-    ) -> u64
-    where
-        Self::Cell: 'a;
+    fn give(view: &Self::View, begin: usize, cells: &mut [Self::Cell]) -> u64;
 }
 
 /// Which rows of a block have a value.
@@ -59,6 +53,17 @@ pub(super) fn known(nulls: Option<&NullBuffer>, begin: usize, rows: usize) -> u6
 fn word(bits: &BooleanBuffer, begin: usize, rows: usize) -> u64 {
     let chunks = BitChunks::new(bits.values(), bits.offset() + begin, rows);
     chunks.iter().next().unwrap_or_else(|| chunks.remainder_bits())
+}
+
+/// Gives cells without a value the one before: what repeats is the quickest to compress.
+pub(super) fn repeat<T: Copy>(known: u64, cells: &mut [T], mut last: T) {
+    if known.count_ones() as usize == cells.len() {
+        return;
+    }
+    for (row, cell) in cells.iter_mut().enumerate() {
+        last = if known >> row & 1 != 0 { *cell } else { last };
+        *cell = last;
+    }
 }
 
 /// Numbers.
@@ -90,7 +95,8 @@ impl<T: ArrowPrimitiveType> Column for Numbers<T> {
         T::DATA_TYPE
     }
 
-    fn take(&mut self, begin: usize, known: u64, cells: impl ExactSizeIterator<Item = T::Native>) {
+    fn take(&mut self, begin: usize, known: u64, cells: &mut [T::Native]) {
+        repeat(known, cells, self.cells.last());
         self.cells.extend(begin, cells);
         self.valid.add(begin, known);
     }
@@ -103,14 +109,10 @@ impl<T: ArrowPrimitiveType> Column for Numbers<T> {
         array.as_any().downcast_ref::<PrimitiveArray<T>>().cloned()
     }
 
-    fn give<'a>(
-        view: &Self::View,
-        begin: usize,
-        cells: impl ExactSizeIterator<Item = &'a mut T::Native>,
-    ) -> u64 {
+    fn give(view: &Self::View, begin: usize, cells: &mut [T::Native]) -> u64 {
         let known = known(view.nulls(), begin, cells.len());
         if known != 0 {
-            cells.zip(&view.values()[begin..]).for_each(|(cell, value)| *cell = *value);
+            cells.copy_from_slice(&view.values()[begin..begin + cells.len()]);
         }
         known
     }
@@ -131,8 +133,9 @@ impl Column for Flags {
         DataType::Boolean
     }
 
-    fn take(&mut self, begin: usize, known: u64, cells: impl ExactSizeIterator<Item = bool>) {
-        let set = cells.enumerate().fold(0, |set, (row, cell)| set | u64::from(cell) << row);
+    fn take(&mut self, begin: usize, known: u64, cells: &mut [bool]) {
+        let set = cells.iter().enumerate();
+        let set = set.fold(0, |set, (row, cell)| set | u64::from(*cell) << row);
         self.values.add(begin, set);
         self.valid.add(begin, known);
     }
@@ -146,15 +149,12 @@ impl Column for Flags {
         array.as_any().downcast_ref::<BooleanArray>().cloned()
     }
 
-    fn give<'a>(
-        view: &Self::View,
-        begin: usize,
-        cells: impl ExactSizeIterator<Item = &'a mut bool>,
-    ) -> u64 {
+    fn give(view: &Self::View, begin: usize, cells: &mut [bool]) -> u64 {
         let known = known(view.nulls(), begin, cells.len());
         if known != 0 {
             let set = word(view.values(), begin, cells.len());
-            cells.enumerate().for_each(|(row, cell)| *cell = set >> row & 1 != 0);
+            let cells = cells.iter_mut().enumerate();
+            cells.for_each(|(row, cell)| *cell = set >> row & 1 != 0);
         }
         known
     }
@@ -196,7 +196,7 @@ impl Column for Bytes {
         DataType::Binary
     }
 
-    fn take(&mut self, _: usize, _: u64, _: impl ExactSizeIterator<Item = ()>) {}
+    fn take(&mut self, _: usize, _: u64, _: &mut [()]) {}
 
     fn finish(&mut self, rows: usize) -> ArrayRef {
         self.pad(rows);
@@ -211,7 +211,7 @@ impl Column for Bytes {
         array.as_any().downcast_ref::<BinaryArray>().cloned()
     }
 
-    fn give<'a>(_: &BinaryArray, _: usize, _: impl ExactSizeIterator<Item = &'a mut ()>) -> u64 {
+    fn give(_: &BinaryArray, _: usize, _: &mut [()]) -> u64 {
         0
     }
 }

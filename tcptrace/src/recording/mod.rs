@@ -3,7 +3,6 @@
 //! A recording is an Apache Arrow IPC stream with one schema, in which a row is an event. It is whole
 //! up to its last complete batch, however it ended.
 
-mod block;
 mod cells;
 mod column;
 mod input;
@@ -17,6 +16,7 @@ mod repeated;
 mod rotation;
 mod rows;
 mod schema;
+mod turn;
 mod writer;
 
 pub use input::{EXTENSION, Input};

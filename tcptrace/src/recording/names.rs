@@ -33,7 +33,7 @@ impl<L: NameList> Column for Names<L> {
         DataType::Dictionary(Box::new(DataType::Int8), Box::new(DataType::Utf8))
     }
 
-    fn take(&mut self, begin: usize, known: u64, cells: impl ExactSizeIterator<Item = i8>) {
+    fn take(&mut self, begin: usize, known: u64, cells: &mut [i8]) {
         self.keys.take(begin, known, cells);
     }
 
@@ -55,14 +55,11 @@ impl<L: NameList> Column for Names<L> {
         Some(NamesView { keys: array.keys().clone(), places: Box::new(places) })
     }
 
-    fn give<'a>(
-        view: &Self::View,
-        begin: usize,
-        cells: impl ExactSizeIterator<Item = &'a mut i8>,
-    ) -> u64 {
+    fn give(view: &Self::View, begin: usize, cells: &mut [i8]) -> u64 {
         let mut known = known(view.keys.nulls(), begin, cells.len());
         if known != 0 {
-            for (row, (cell, key)) in cells.zip(&view.keys.values()[begin..]).enumerate() {
+            for (row, (cell, key)) in cells.iter_mut().zip(&view.keys.values()[begin..]).enumerate()
+            {
                 *cell = view.places[usize::from(key.cast_unsigned())];
                 known &= !(u64::from(*cell == UNKNOWN) << row);
             }

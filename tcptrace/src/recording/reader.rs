@@ -14,10 +14,10 @@ use arrow_schema::{DataType, Schema};
 
 use super::{
     Metadata,
-    block::BLOCK,
     column::Bytes,
     message::{Messages, Next, check, items},
-    schema::{Row, View, known_columns},
+    schema::{Block, View, known_columns},
+    turn::BLOCK,
 };
 use crate::event::Event;
 
@@ -66,7 +66,7 @@ pub struct Recording<R> {
     tail: Tail,
     /// The batch that is being read, with the next row and the number of rows.
     open: Option<(View, usize, usize)>,
-    block: Box<[Row; BLOCK]>,
+    block: Box<Block>,
     ended: bool,
 }
 
@@ -114,9 +114,16 @@ impl<R: Read> Recording<R> {
             known: (!all).then_some(known),
             dictionaries: HashMap::new(),
         };
-        let block = Box::new([Row::default(); BLOCK]);
         let tail = Tail::default();
-        Ok(Self { messages, columns, metadata, tail, open: None, block, ended: false })
+        Ok(Self {
+            messages,
+            columns,
+            metadata,
+            tail,
+            open: None,
+            block: Box::default(),
+            ended: false,
+        })
     }
 
     /// What describes it as a whole.
@@ -141,11 +148,11 @@ impl<R: Read> Recording<R> {
             let end = (*begin + CHUNK).min(*rows);
             let mut events = Vec::with_capacity(end - *begin);
             for first in (*begin..end).step_by(BLOCK) {
-                let block = &mut self.block[..(end - first).min(BLOCK)];
-                view.give(first, block);
-                events.extend(block.iter().enumerate().filter_map(|(place, row)| {
-                    let text = Bytes::get(&view.text, first + place);
-                    row.event(text, Bytes::get(&view.cgroup, first + place))
+                let rows = (end - first).min(BLOCK);
+                view.give(first, rows, &mut self.block);
+                events.extend((0..rows).filter_map(|row| {
+                    let text = Bytes::get(&view.text, first + row);
+                    self.block.event(row, text, Bytes::get(&view.cgroup, first + row))
                 }));
             }
             self.tail.skipped += (end - *begin - events.len()) as u64;

@@ -11,8 +11,8 @@ use arrow_buffer::{Buffer, NullBuffer};
 use arrow_schema::DataType;
 
 use super::{
-    block::BLOCK,
     column::{Column, Numbers, known},
+    turn::BLOCK,
 };
 use crate::model::map::HashMap;
 
@@ -171,17 +171,14 @@ impl<V: Value> Column for Repeated<V> {
         }
     }
 
-    fn take(&mut self, begin: usize, known: u64, cells: impl ExactSizeIterator<Item = V::Cell>) {
+    fn take(&mut self, begin: usize, known: u64, cells: &mut [V::Cell]) {
         let mut keys = [0; BLOCK];
-        let rows = cells.len();
-        let mut last = self.last[0].1;
-        for (row, (key, value)) in keys.iter_mut().zip(cells).enumerate() {
+        for (row, (key, value)) in keys.iter_mut().zip(&*cells).enumerate() {
             if known >> row & 1 != 0 {
-                last = self.place(value);
+                *key = self.place(*value);
             }
-            *key = last;
         }
-        self.keys.take(begin, known, keys.into_iter().take(rows));
+        self.keys.take(begin, known, &mut keys[..cells.len()]);
     }
 
     fn finish(&mut self, rows: usize) -> ArrayRef {
@@ -211,17 +208,10 @@ impl<V: Value> Column for Repeated<V> {
         Some(RepeatedView::<V> { nulls, places, values: V::read(values)?, kind: PhantomData })
     }
 
-    fn give<'a>(
-        view: &Self::View,
-        begin: usize,
-        cells: impl ExactSizeIterator<Item = &'a mut V::Cell>,
-    ) -> u64
-    where
-        V::Cell: 'a,
-    {
+    fn give(view: &Self::View, begin: usize, cells: &mut [V::Cell]) -> u64 {
         let mut known = known(view.nulls.as_ref(), begin, cells.len());
         if known != 0 {
-            for (row, (cell, place)) in cells.zip(&view.places[begin..]).enumerate() {
+            for (row, (cell, place)) in cells.iter_mut().zip(&view.places[begin..]).enumerate() {
                 let value = usize::try_from(*place).ok().and_then(|place| view.values.get(place));
                 match value {
                     Some(value) => *cell = *value,

@@ -9,10 +9,10 @@ use arrow_array::{
 use arrow_schema::{ArrowError, DataType, Field, Schema};
 
 use super::{
-    block::{BLOCK, transpose},
     column::{Bytes, Column, Flags, Numbers},
     names::{NameList, Names},
     repeated::{self, Repeated},
+    turn::{BLOCK, transpose},
 };
 
 macro_rules! name_list {
@@ -63,12 +63,20 @@ macro_rules! columns {
         #[derive(Debug)]
         pub(super) struct View { $($(#[$doc])* pub(super) $name: <$column as Column>::View,)* }
 
-        /// One row, on its way into the columns or out of them.
-        #[derive(Clone, Copy, Debug, Default)]
-        pub(super) struct Row {
-            /// The cells that have a value: a bit for each [`Place`].
-            pub(super) known: u64,
-            $($(#[$doc])* pub(super) $name: <$column as Column>::Cell,)*
+        /// A block of rows, on its way into the columns or out of them. There a row has a bit for each
+        /// of its cells, a column for each of its rows: the same bits, turned. So a column is copied in
+        /// one go, with neither a branch nor a check for a cell.
+        #[derive(Debug)]
+        pub(super) struct Block {
+            /// The cells of each row that have a value: a bit for each [`Place`].
+            pub(super) known: [u64; BLOCK],
+            $($(#[$doc])* pub(super) $name: [<$column as Column>::Cell; BLOCK],)*
+        }
+
+        impl Default for Block {
+            fn default() -> Self {
+                Self { known: [0; BLOCK], $($name: [Default::default(); BLOCK],)* }
+            }
         }
 
         /// The places of the cells in a row.
@@ -93,17 +101,15 @@ macro_rules! columns {
                 vec![$(self.$name.finish(rows),)*]
             }
 
-            /// Takes in a block of rows, the first of which is row `begin` of the batch.
-            pub(super) fn take(&mut self, begin: usize, block: &[Row]) {
+            /// Takes in the first `rows` rows of a block, the first of which is row `begin` of the batch.
+            pub(super) fn take(&mut self, begin: usize, rows: usize, block: &mut Block) {
                 let mut known = [0; BLOCK];
-                for (known, row) in known.iter_mut().zip(block) {
-                    *known = row.known;
-                }
+                known[..rows].copy_from_slice(&block.known[..rows]);
                 transpose(&mut known);
                 $(
                     let bits = known[Place::$name as usize];
                     if bits != 0 {
-                        self.$name.take(begin, bits, block.iter().map(|row| row.$name));
+                        self.$name.take(begin, bits, &mut block.$name[..rows]);
                     }
                 )*
             }
@@ -116,22 +122,19 @@ macro_rules! columns {
                 Some(Self { $($name: view::<$column>(batch, stringify!($name))?,)* })
             }
 
-            /// Fills a block with the rows from row `begin` of the batch on.
-            pub(super) fn give(&self, begin: usize, block: &mut [Row]) {
-                let mut known = [0; BLOCK];
+            /// Fills a block with so many rows from row `begin` of the batch on.
+            pub(super) fn give(&self, begin: usize, rows: usize, block: &mut Block) {
                 $(
-                    known[Place::$name as usize] = <$column>::give(
-                        &self.$name,
-                        begin,
-                        block.iter_mut().map(|row| &mut row.$name),
-                    );
+                    block.known[Place::$name as usize] =
+                        <$column as Column>::give(&self.$name, begin, &mut block.$name[..rows]);
                 )*
-                transpose(&mut known);
-                for (row, known) in block.iter_mut().zip(known) {
-                    row.known = known;
-                }
+                block.known[PLACES..].fill(0);
+                transpose(&mut block.known);
             }
         }
+
+        /// How many columns there are: no more than a word has bits.
+        const PLACES: usize = [$(stringify!($name)),*].len();
     };
 }
 

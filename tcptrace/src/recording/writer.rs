@@ -1,6 +1,6 @@
 //! Events to the bytes of a recording.
 
-use std::{slice, sync::Arc};
+use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use arrow_ipc::{
@@ -11,9 +11,9 @@ use arrow_schema::Schema;
 
 use super::{
     Metadata,
-    block::BLOCK,
     rows::texts,
-    schema::{self, Columns, Row},
+    schema::{self, Block, Columns},
+    turn::BLOCK,
 };
 use crate::event::Event;
 
@@ -40,10 +40,10 @@ pub enum Compression {
 /// Turns events into the bytes of a recording, batch by batch.
 pub struct Encoder {
     columns: Columns,
-    /// Rows that are not in the columns yet: the last of them, less than a block.
-    block: Vec<Row>,
-    /// The row before the next.
-    row: Row,
+    /// The last rows, which are not in the columns yet.
+    block: Box<Block>,
+    /// How many they are, less than a block.
+    open: usize,
     rows: usize,
     text: usize,
     schema: Arc<Schema>,
@@ -74,13 +74,12 @@ impl Encoder {
         let stream = StreamWriter::try_new_with_options(Vec::new(), &schema, options)
             .context("cannot begin a recording")?;
         let columns = Columns::default();
-        let (block, row) = (Vec::with_capacity(BLOCK), Row::default());
-        Ok(Self { columns, block, row, rows: 0, text: 0, schema, stream })
+        Ok(Self { columns, block: Box::default(), open: 0, rows: 0, text: 0, schema, stream })
     }
 
     /// Adds an event to the open batch.
     pub fn add(&mut self, event: &Event) {
-        self.row.write(event);
+        self.block.write(self.open, event);
         let (text, cgroup) = texts(event);
         if let Some(text) = text {
             self.text += text.len();
@@ -91,15 +90,15 @@ impl Encoder {
             self.columns.cgroup.set(self.rows, cgroup);
         }
         self.rows += 1;
-        self.block.extend_from_slice(slice::from_ref(&self.row));
-        if self.block.len() == BLOCK {
+        self.open += 1;
+        if self.open == BLOCK {
             self.take_block();
         }
     }
 
     fn take_block(&mut self) {
-        self.columns.take(self.rows - self.block.len(), &self.block);
-        self.block.clear();
+        self.columns.take(self.rows - self.open, self.open, &mut self.block);
+        self.open = 0;
     }
 
     /// Events in the open batch.
@@ -133,8 +132,7 @@ impl Encoder {
     /// closed one may have the dictionary that those after it go on with.
     pub fn drop_batch(&mut self) -> usize {
         self.columns = Columns::default();
-        self.block.clear();
-        self.text = 0;
+        (self.open, self.text) = (0, 0);
         std::mem::take(&mut self.rows)
     }
 

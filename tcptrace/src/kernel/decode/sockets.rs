@@ -1,6 +1,6 @@
 //! What the iterators wrote: existing sockets, and who holds them.
 
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
 use tcptrace_common::{
     record::{
@@ -19,7 +19,7 @@ use crate::{
 /// Decodes one socket of `iter/tcp`; `jiffy_ns` is the length of a jiffy.
 #[must_use]
 pub fn socket(bytes: &[u8], jiffy_ns: u64) -> Option<Socket> {
-    let record: SocketRecord = read(bytes)?;
+    let record: Cow<'_, SocketRecord> = read(bytes)?;
     let state = TcpState::from_number(record.state)?;
     let shape = match record.shape {
         SHAPE_FULL => Shape::Full,
@@ -118,7 +118,7 @@ fn stamp(jiffies: u32, record: &SocketRecord, jiffy_ns: u64) -> Option<Timestamp
 /// `None` at the end, or where the bytes end in the middle.
 #[must_use]
 pub fn next_holder(bytes: &mut &[u8], jiffy_ns: u64) -> Option<(Option<Holder>, Option<Socket>)> {
-    let record: OwnerRecord = read(bytes.split_off(..size_of::<OwnerRecord>())?)?;
+    let record: Cow<'_, OwnerRecord> = read(bytes.split_off(..size_of::<OwnerRecord>())?)?;
     let mut over = None;
     if record.socket_follows != 0 {
         over = socket(bytes.split_off(..size_of::<SocketRecord>())?, jiffy_ns);

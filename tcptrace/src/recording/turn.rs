@@ -1,9 +1,6 @@
-//! Blocks of rows, in which rows become columns and columns rows.
-//!
-//! A row has a bit for each of its cells, a column for each of its rows: in a block of 64 these are
-//! the same bits, turned. Column by column a block is copied with neither a branch nor a check.
+//! Turning bits: those of a row's cells into those of a column's rows, and back.
 
-/// Rows of a block: as many as a word has bits, which is more than there are columns.
+/// Rows of a block: as many as a word has bits.
 pub(super) const BLOCK: usize = 64;
 
 /// Turns bits: bit `c` of word `r` becomes bit `r` of word `c`.
