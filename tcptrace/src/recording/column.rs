@@ -199,6 +199,10 @@ impl Column for Bytes {
     fn take(&mut self, _: usize, _: u64, _: &mut [()]) {}
 
     fn finish(&mut self, rows: usize) -> ArrayRef {
+        if self.rows.is_empty() {
+            // As in most batches.
+            return new_null_array(&DataType::Binary, rows);
+        }
         self.pad(rows);
         let offsets = OffsetBuffer::new(ScalarBuffer::from(std::mem::take(&mut self.offsets)));
         let data = Buffer::from_vec(std::mem::take(&mut self.data));

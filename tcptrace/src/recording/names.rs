@@ -38,10 +38,19 @@ impl<L: NameList> Column for Names<L> {
     }
 
     fn finish(&mut self, rows: usize) -> ArrayRef {
-        let keys = self.keys.array(rows);
         let names: ArrayRef = Arc::new(StringArray::from(L::NAMES.to_vec()));
-        DictionaryArray::try_new(keys, names)
-            .map_or_else(|_| new_null_array(&Self::data_type(), rows), |array| Arc::new(array))
+        let keys = self.keys.array(rows);
+        if keys.null_count() < rows
+            && let Ok(array) = DictionaryArray::try_new(keys, Arc::clone(&names))
+        {
+            return Arc::new(array);
+        }
+        // Most of these columns are mostly empty, and then no key need be checked.
+        let empty = new_null_array(&Self::data_type(), rows);
+        match empty.as_any().downcast_ref::<DictionaryArray<Int8Type>>() {
+            Some(array) => Arc::new(array.with_values(names)),
+            None => empty,
+        }
     }
 
     fn view(array: &ArrayRef) -> Option<Self::View> {

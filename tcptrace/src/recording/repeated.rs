@@ -133,6 +133,7 @@ impl<V: Value> Repeated<V> {
         self.values.len() + BLOCK > i16::MAX as usize
     }
 
+    #[inline]
     fn place(&mut self, value: V::Cell) -> i16 {
         let [last, before] = self.last;
         if last.0 == value && !self.values.is_empty() {
@@ -173,10 +174,11 @@ impl<V: Value> Column for Repeated<V> {
 
     fn take(&mut self, begin: usize, known: u64, cells: &mut [V::Cell]) {
         let mut keys = [0; BLOCK];
-        for (row, (key, value)) in keys.iter_mut().zip(&*cells).enumerate() {
-            if known >> row & 1 != 0 {
-                *key = self.place(*value);
-            }
+        let mut rest = known;
+        while rest != 0 {
+            let row = rest.trailing_zeros() as usize;
+            keys[row] = self.place(cells[row]);
+            rest &= rest - 1;
         }
         self.keys.take(begin, known, &mut keys[..cells.len()]);
     }
