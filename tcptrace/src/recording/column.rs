@@ -5,7 +5,9 @@
 
 use std::sync::Arc;
 
-use arrow_array::{Array, ArrayRef, ArrowPrimitiveType, BinaryArray, BooleanArray, PrimitiveArray};
+use arrow_array::{
+    Array, ArrayRef, ArrowPrimitiveType, BinaryArray, BooleanArray, PrimitiveArray, new_null_array,
+};
 use arrow_buffer::{
     BooleanBuffer, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer, bit_chunk_iterator::BitChunks,
 };
