@@ -195,12 +195,16 @@ impl Pipeline {
     /// Takes out the changes that are to be shown, in order.
     pub fn shown(&mut self) -> impl Iterator<Item = Change> {
         let told = &mut self.told;
-        self.shown.drain(..).inspect(|change| match change {
-            Change::Moved(moved) => told.count(moved.to),
-            Change::Stuck(group) => told.count_findings(group),
-            Change::Resolved(_) => told.resolved += 1,
-            _ => {}
-        })
+        self.shown.drain(..).inspect(|change| told.count_shown(change))
+    }
+
+    /// Hands the changes that are to be shown to `tell`, in order, where they are: they are large.
+    pub fn tell_shown(&mut self, mut tell: impl FnMut(&Change)) {
+        for change in &self.shown {
+            self.told.count_shown(change);
+            tell(change);
+        }
+        self.shown.clear();
     }
 
     /// The clock sample in force.

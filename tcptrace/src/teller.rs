@@ -76,9 +76,8 @@ impl<'a> Teller<'a> {
             return;
         }
         let clock = *self.pipeline.clock();
-        for change in self.pipeline.shown() {
-            self.sink.change(&change, &clock, &mut self.out);
-        }
+        let Self { pipeline, sink, out, .. } = self;
+        pipeline.tell_shown(|change| sink.change(change, &clock, out));
     }
 
     /// Bytes that are not written yet.

@@ -5,6 +5,7 @@ use tcptrace_common::tcp_state::TcpState;
 use crate::{
     event::{Lost, LostWhy},
     model::{
+        change::Change,
         findings::{finding::Group, kind::Kind},
         span::Span,
     },
@@ -48,6 +49,16 @@ impl Summary {
     /// Counts a transition into `state`.
     pub fn count(&mut self, state: TcpState) {
         self.entered[usize::from(state.number()) - 1] += 1;
+    }
+
+    /// Counts what a change says that is shown.
+    pub fn count_shown(&mut self, change: &Change) {
+        match change {
+            Change::Moved(moved) => self.count(moved.to),
+            Change::Stuck(group) => self.count_findings(group),
+            Change::Resolved(_) => self.resolved += 1,
+            _ => {}
+        }
     }
 
     /// Counts what is found in a group, each once.

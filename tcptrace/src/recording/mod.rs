@@ -5,6 +5,7 @@
 
 mod cells;
 mod column;
+mod events;
 mod input;
 mod message;
 mod metadata;
