@@ -12,12 +12,15 @@ use anyhow::{Result, bail};
 use libtest_mimic::Trial;
 
 use crate::{
+    classic,
     compare::compare,
-    expect,
+    expect::{self, Expected},
+    mode::{self, Mode},
     namespace::Namespace,
-    needing_root, script,
+    needing_root,
+    script::{self, Step},
     stage::{Record, Stage},
-    tracer,
+    sys, tracer, verdict,
 };
 
 /// How long the lines may take after the last step, beside the dwells that the row names.
@@ -39,7 +42,27 @@ pub(crate) fn trials() -> impl Iterator<Item = Trial> {
     [lasting::ROWS, closing::ROWS, failing::ROWS, sharing::ROWS, kinds::ROWS]
         .into_iter()
         .flatten()
-        .map(|row| Trial::test(row.name, needing_root(|| play(row))))
+        .map(|row| {
+            Trial::test(row.name, || {
+                let outcome = needing_root(|| play(row))();
+                verdict::note(row.name, &outcome, &limits(row)?)?;
+                outcome
+            })
+        })
+}
+
+/// What the way of tracing of this run cannot tell of a scenario.
+fn limits(row: &Row) -> Result<Vec<&'static str>> {
+    Ok(expected(row, &script::parse(row.steps)?)?.1)
+}
+
+/// The lines that this way of tracing must tell, and the names of what it cannot.
+fn expected(row: &Row, steps: &[Step]) -> Result<(Vec<Expected>, Vec<&'static str>)> {
+    let lines = expect::parse(row.expected)?;
+    Ok(match mode::of_run()? {
+        Some(Mode::Classic) => classic::expected(&lines, steps),
+        Some(Mode::Btf) | None => (lines, Vec::new()),
+    })
 }
 
 /// All rows as text: name, steps, expected lines.
@@ -53,9 +76,10 @@ pub(crate) fn texts() -> impl Iterator<Item = (&'static str, &'static str, &'sta
 fn play(row: &Row) -> Result<()> {
     let steps = script::parse(row.steps)?;
     script::check_waits(&steps)?;
-    let expected = expect::parse(row.expected)?;
+    let (expected, _) = expected(row, &steps)?;
     // The tracer must be there before the first socket.
     let shared = tracer::shared()?;
+    let begin = sys::boot_ns();
     let mut stage = Stage::new()?;
     for step in &steps {
         stage.play(step)?;
@@ -67,10 +91,7 @@ fn play(row: &Row) -> Result<()> {
         .map(Namespace::inode)
         .collect();
     let verdict = |record: &Record| -> Result<Option<String>> {
-        let mut lines = Vec::new();
-        for netns in &namespaces {
-            lines.extend(tracer.lines(*netns)?);
-        }
+        let lines = tracer.lines(&namespaces, begin)?;
         Ok(compare(&expected, &lines, record, tracer.ready_ns()))
     };
     // What a softirq or a timer does comes after the steps: wait until all is there. Lines of a
@@ -79,7 +100,7 @@ fn play(row: &Row) -> Result<()> {
     tracer.wait(expect::patience(&expected, PATIENCE), |lines| {
         let count = namespaces.iter().map(|netns| lines.count(*netns)).sum();
         seen.replace(count) != count
-            && lines.transitions(&namespaces).is_ok_and(|lines| {
+            && lines.transitions(&namespaces, begin).is_ok_and(|lines| {
                 compare(&expected, &lines, &stage.record, tracer.ready_ns()).is_none()
             })
     })?;

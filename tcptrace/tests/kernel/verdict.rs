@@ -1,0 +1,50 @@
+//! What became of each scenario, for whoever plays them on other kernels: a line each, appended to the
+//! file that [`VARIABLE`] names.
+//!
+//! `btf<TAB>exact<TAB>close: the client first<TAB>`: the mode, the verdict, the scenario, and what is
+//! to be said about it. The last line of a run has the verdict `end`, no scenario, and the exit status.
+
+use std::{env, fs::OpenOptions, io::Write};
+
+use anyhow::{Context as _, Result};
+use libtest_mimic::Failed;
+
+use crate::mode::{self, Mode};
+
+pub(crate) const VARIABLE: &str = "TCPTRACE_TEST_VERDICTS";
+
+/// Notes how a scenario went; `limits` is what this way of tracing cannot tell of it.
+pub(crate) fn note(scenario: &str, outcome: &Result<(), Failed>, limits: &[&str]) -> Result<()> {
+    let (Some(path), Some(mode)) = (env::var_os(VARIABLE), mode::of_run()?) else {
+        return Ok(());
+    };
+    let (verdict, detail) = match outcome {
+        Err(failed) => ("failed", failed.message().unwrap_or("it says nothing").to_owned()),
+        Ok(()) if limits.is_empty() => ("exact", String::new()),
+        Ok(()) => ("limited", limits.join(", ")),
+    };
+    let mut file = OpenOptions::new()
+        .append(true)
+        .create(true)
+        .open(&path)
+        .with_context(|| format!("cannot open {}", path.display()))?;
+    write_line(&mut file, mode, verdict, scenario, &detail)
+}
+
+/// Notes the end of a run.
+pub(crate) fn note_end(mut file: impl Write, mode: Mode, status: i32) -> Result<()> {
+    write_line(&mut file, mode, "end", "", &status.to_string())
+}
+
+/// One call of `write`, because others write at the same time.
+fn write_line(
+    file: &mut impl Write,
+    mode: Mode,
+    verdict: &str,
+    scenario: &str,
+    detail: &str,
+) -> Result<()> {
+    let detail = detail.split_whitespace().collect::<Vec<_>>().join(" ");
+    let line = format!("{}\t{verdict}\t{scenario}\t{detail}\n", mode.name());
+    file.write_all(line.as_bytes()).context("cannot write a verdict")
+}
