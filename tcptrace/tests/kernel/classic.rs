@@ -31,14 +31,13 @@ pub(crate) fn expected(row: &[Expected], steps: &[Step]) -> (Vec<Expected>, Vec<
             line.reasons = vec!["null".to_owned()];
         }
         line.evidence = vec!["event".to_owned()];
-        let is_last =
-            !row[index + 1..].iter().any(|later| later.socket == line.socket);
+        let is_last = !row[index + 1..].iter().any(|later| later.socket == line.socket);
         let orphan = is_last && line.to == "FIN_WAIT2" && is_closed(&line.socket, steps);
         if line.to == "TIME_WAIT" {
             limit("TIME_WAIT");
             line.to = "CLOSE".to_owned();
-            ends_somehow(&mut line);
-        } else if line.from == "FIN_WAIT2" {
+        }
+        if line.from == "FIN_WAIT2" && line.to == "CLOSE" {
             ends_somehow(&mut line);
         }
         lines.push(line.clone());
@@ -54,7 +53,7 @@ pub(crate) fn expected(row: &[Expected], steps: &[Step]) -> (Vec<Expected>, Vec<
     (lines, limits)
 }
 
-/// A full socket ends here; the connection may go on as a minisock.
+/// A full socket ends here; the connection may go on in FIN_WAIT2 as a minisock.
 fn ends_somehow(line: &mut Expected) {
     line.dwell = vec!["at_least".to_owned(), "unknown".to_owned()];
     line.length = Length::Any;

@@ -62,7 +62,8 @@ fn play() -> Result<()> {
             .with_context(|| format!("cannot mount {kind} at {place}"))?;
     }
     for path in modules()? {
-        let module = File::open(&path).with_context(|| format!("cannot open {}", path.display()))?;
+        let module =
+            File::open(&path).with_context(|| format!("cannot open {}", path.display()))?;
         finit_module(module, c"", 0).with_context(|| format!("cannot load {}", path.display()))?;
     }
     namespace::ip_here("link set lo up")?;

@@ -15,7 +15,8 @@ use crate::namespace::FENCE;
 pub(crate) struct Line {
     pub(crate) boot_ns: u64,
     pub(crate) conn: String,
-    pub(crate) family: String,
+    /// That of the addresses, null where they are.
+    pub(crate) family: Option<String>,
     pub(crate) local: (Option<IpAddr>, Option<u16>),
     pub(crate) remote: (Option<IpAddr>, Option<u16>),
     pub(crate) from: String,
@@ -81,7 +82,7 @@ impl Line {
         Ok(Self {
             boot_ns: number("boot_ns")?.with_context(|| format!("`boot_ns` is null in {json}"))?,
             conn: needed("conn")?,
-            family: needed("family")?,
+            family: text("family")?,
             local: (address("laddr")?, port("lport")?),
             remote: (address("raddr")?, port("rport")?),
             from: needed("from")?,

@@ -161,7 +161,12 @@ fn run_here(command: &[String]) -> Result<String> {
         .output()
         .with_context(|| format!("cannot run {program}; the suite needs iproute2"))?;
     let stderr = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "{} ended with {}: {stderr}", command.join(" "), output.status);
+    ensure!(
+        output.status.success(),
+        "{} ended with {}: {stderr}",
+        command.join(" "),
+        output.status
+    );
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 

@@ -18,8 +18,7 @@ const PROGRAM: u32 = 0o100_755;
 /// Programs of this machine that scenarios run.
 const PROGRAMS: [&str; 2] = ["ip", "ss"];
 /// Modules in the order in which they need each other; what is not there is built into the kernel.
-const MODULES: [&str; 3] =
-    ["net/ipv4/inet_diag.ko", "net/ipv4/tcp_diag.ko", "drivers/net/veth.ko"];
+const MODULES: [&str; 3] = ["net/ipv4/inet_diag.ko", "net/ipv4/tcp_diag.ko", "drivers/net/veth.ko"];
 
 /// Writes the archive: the kernel tests as the first process, and what they start.
 pub(super) fn write(

@@ -27,8 +27,8 @@ const LAST: &str = "classic\tend\t";
 /// Boots the kernel, and returns the verdicts that the guest wrote to its second serial line.
 pub(super) fn play(folder: &Path, image: &Path, initramfs: &Path) -> Result<String> {
     let (console, verdicts) = (folder.join("console.log"), folder.join("verdicts"));
-    let log = File::create(&console)
-        .with_context(|| format!("cannot write {}", console.display()))?;
+    let log =
+        File::create(&console).with_context(|| format!("cannot write {}", console.display()))?;
     let mut qemu = Command::new("qemu-system-x86_64");
     qemu.args(["-accel", "tcg", "-cpu", "max", "-smp", "2", "-m", MEMORY]);
     qemu.args(["-nodefaults", "-display", "none", "-no-reboot"]);
@@ -47,7 +47,11 @@ pub(super) fn play(folder: &Path, image: &Path, initramfs: &Path) -> Result<Stri
     });
     if verdict.is_err() {
         let said = fs::read(&console).unwrap_or_default();
-        eprintln!("{}\nvm: all of it is in {}", tail(&String::from_utf8_lossy(&said)), console.display());
+        eprintln!(
+            "{}\nvm: all of it is in {}",
+            tail(&String::from_utf8_lossy(&said)),
+            console.display()
+        );
     }
     verdict
 }

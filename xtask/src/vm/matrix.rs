@@ -89,7 +89,8 @@ impl Matrix {
 
     /// Every scenario with its verdict on each kernel; equal verdicts of kernels stand together.
     pub(super) fn by_scenario(&self) -> String {
-        let mut scenarios: Vec<&str> = self.cells.iter().map(|cell| cell.scenario.as_str()).collect();
+        let mut scenarios: Vec<&str> =
+            self.cells.iter().map(|cell| cell.scenario.as_str()).collect();
         scenarios.sort_unstable();
         scenarios.dedup();
         let mut text = String::new();
@@ -133,10 +134,7 @@ impl Matrix {
             missing.sort_unstable();
             missing.dedup();
             let missing = if missing.is_empty() { "-".to_owned() } else { missing.join(", ") };
-            _ = writeln!(
-                text,
-                "| {kernel} | {mode} | {exact} | {limited} | {wrong} | {missing} |"
-            );
+            _ = writeln!(text, "| {kernel} | {mode} | {exact} | {limited} | {wrong} | {missing} |");
         }
         text
     }

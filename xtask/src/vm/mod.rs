@@ -90,7 +90,9 @@ fn only_file(folder: &Path, prefix: &str) -> Result<PathBuf> {
         fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
     let names = entries.filter_map(|entry| Some(entry.ok()?.path()));
     let mut found: Vec<PathBuf> = names
-        .filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(prefix)))
+        .filter(|path| {
+            path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(prefix))
+        })
         .collect();
     match (found.pop(), found.pop()) {
         (Some(path), None) => Ok(path),

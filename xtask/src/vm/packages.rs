@@ -96,7 +96,8 @@ impl Apt {
     }
 
     fn command(&self, program: &str) -> Result<Command> {
-        let folder = self.folder.to_str().context("the path of the target directory is no UTF-8")?;
+        let folder =
+            self.folder.to_str().context("the path of the target directory is no UTF-8")?;
         let mut command = Command::new(program);
         for option in [
             format!("Dir::Etc::sourcelist={folder}/sources.list"),
