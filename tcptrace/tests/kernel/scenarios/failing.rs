@@ -1,6 +1,6 @@
 //! Connections that fail, or end by a reset.
 
-use super::{Row, row};
+use super::{Lacking, Row, row};
 
 pub(super) const ROWS: &[Row] = &[
     row(
@@ -171,7 +171,19 @@ pub(super) const ROWS: &[Row] = &[
          S arrived
            ESTABLISHED -> CLOSE_WAIT srv?
            CLOSE_WAIT  -> CLOSE      srv reset_by_peer ~100ms",
-    ),
+    )
+    .or(Lacking {
+        // The tracepoint with two arguments is left out for all but full sockets.
+        is_there: |btf| btf.tracepoint_arguments("tcp_send_reset") != Some(2),
+        limit: "reset by a minisock",
+        expected: "C opened cli
+           ESTABLISHED -> FIN_WAIT1  cli task
+           FIN_WAIT1   -> FIN_WAIT2  cli
+           FIN_WAIT2   -> CLOSE      cli confirmed null at_least
+         S arrived
+           ESTABLISHED -> CLOSE_WAIT srv?
+           CLOSE_WAIT  -> CLOSE      srv reset_by_peer ~100ms",
+    }),
     row(
         "listener closed over a connection that nobody accepted",
         "srv listen L :80

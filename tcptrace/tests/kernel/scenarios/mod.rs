@@ -6,10 +6,11 @@ mod kinds;
 mod lasting;
 mod sharing;
 
-use std::{cell::Cell, time::Duration};
+use std::{cell::Cell, fs, time::Duration};
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 use libtest_mimic::Trial;
+use tcptrace::kernel::btf::Btf;
 
 use crate::{
     classic,
@@ -31,10 +32,24 @@ struct Row {
     name: &'static str,
     steps: &'static str,
     expected: &'static str,
+    lacking: Option<Lacking>,
+}
+
+/// What a row expects of a kernel that lacks something, and how that is called among the limits.
+struct Lacking {
+    is_there: fn(&Btf) -> bool,
+    limit: &'static str,
+    expected: &'static str,
 }
 
 const fn row(name: &'static str, steps: &'static str, expected: &'static str) -> Row {
-    Row { name, steps, expected }
+    Row { name, steps, expected, lacking: None }
+}
+
+impl Row {
+    const fn or(self, lacking: Lacking) -> Self {
+        Self { lacking: Some(lacking), ..self }
+    }
 }
 
 /// All scenarios, the longest first.
@@ -58,19 +73,29 @@ fn limits(row: &Row) -> Result<Vec<&'static str>> {
 
 /// The lines that this way of tracing must tell, and the names of what it cannot.
 fn expected(row: &Row, steps: &[Step]) -> Result<(Vec<Expected>, Vec<&'static str>)> {
-    let lines = expect::parse(row.expected)?;
-    Ok(match mode::of_run()? {
-        Some(Mode::Classic) => classic::expected(&lines, steps),
-        Some(Mode::Btf) | None => (lines, Vec::new()),
-    })
+    if mode::of_run()? == Some(Mode::Classic) {
+        return Ok(classic::expected(&expect::parse(row.expected)?, steps));
+    }
+    match &row.lacking {
+        Some(lacking) if !(lacking.is_there)(&kernel_btf()?) => {
+            Ok((expect::parse(lacking.expected)?, vec![lacking.limit]))
+        }
+        _ => Ok((expect::parse(row.expected)?, Vec::new())),
+    }
 }
 
-/// All rows as text: name, steps, expected lines.
-pub(crate) fn texts() -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
-    [lasting::ROWS, closing::ROWS, failing::ROWS, sharing::ROWS, kinds::ROWS]
-        .into_iter()
-        .flatten()
-        .map(|row| (row.name, row.steps, row.expected))
+/// What this kernel has, as it says itself: never its version.
+fn kernel_btf() -> Result<Btf> {
+    Btf::parse(fs::read("/sys/kernel/btf/vmlinux").context("this kernel has no BTF")?)
+}
+
+/// All rows as text: name, steps, and the lines expected of each kernel.
+pub(crate) fn texts() -> impl Iterator<Item = (&'static str, &'static str, Vec<&'static str>)> {
+    let rows = [lasting::ROWS, closing::ROWS, failing::ROWS, sharing::ROWS, kinds::ROWS];
+    rows.into_iter().flatten().map(|row| {
+        let lacking = row.lacking.as_ref().map(|lacking| lacking.expected);
+        (row.name, row.steps, [row.expected].into_iter().chain(lacking).collect())
+    })
 }
 
 fn play(row: &Row) -> Result<()> {
