@@ -7,28 +7,39 @@
 use std::{env, fs::OpenOptions, io::Write};
 
 use anyhow::{Context as _, Result};
-use libtest_mimic::Failed;
 
 use crate::mode::{self, Mode};
 
 pub(crate) const VARIABLE: &str = "TCPTRACE_TEST_VERDICTS";
 
-/// Notes how a scenario went; `limits` is what this way of tracing cannot tell of it.
-pub(crate) fn note(scenario: &str, outcome: &Result<(), Failed>, limits: &[&str]) -> Result<()> {
+/// How a scenario went.
+pub(crate) enum Verdict<'a> {
+    /// All that was told is right; the limits are what this way of tracing cannot tell.
+    Right {
+        limits: Vec<&'static str>,
+    },
+    Failed(&'a str),
+    /// The kernel is built without what it is about.
+    Absent(&'static str),
+}
+
+/// Notes how a scenario went.
+pub(crate) fn note(scenario: &str, verdict: &Verdict<'_>) -> Result<()> {
     let (Some(path), Some(mode)) = (env::var_os(VARIABLE), mode::of_run()?) else {
         return Ok(());
     };
-    let (verdict, detail) = match outcome {
-        Err(failed) => ("failed", failed.message().unwrap_or("it says nothing").to_owned()),
-        Ok(()) if limits.is_empty() => ("exact", String::new()),
-        Ok(()) => ("limited", limits.join(", ")),
+    let (word, detail) = match verdict {
+        Verdict::Failed(why) => ("failed", (*why).to_owned()),
+        Verdict::Absent(what) => ("absent", (*what).to_owned()),
+        Verdict::Right { limits } if limits.is_empty() => ("exact", String::new()),
+        Verdict::Right { limits } => ("limited", limits.join(", ")),
     };
     let mut file = OpenOptions::new()
         .append(true)
         .create(true)
         .open(&path)
         .with_context(|| format!("cannot open {}", path.display()))?;
-    write_line(&mut file, mode, verdict, scenario, &detail)
+    write_line(&mut file, mode, word, scenario, &detail)
 }
 
 /// Notes the end of a run.

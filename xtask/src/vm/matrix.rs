@@ -25,6 +25,8 @@ enum Verdict {
     /// All that is told is right, and this cannot be known.
     Limited(String),
     Failed(String),
+    /// The kernel is built without what the scenario is about.
+    Absent(String),
 }
 
 impl Verdict {
@@ -33,6 +35,7 @@ impl Verdict {
             "exact" => Self::Exact,
             "limited" => Self::Limited(detail.to_owned()),
             "failed" => Self::Failed(detail.to_owned()),
+            "absent" => Self::Absent(detail.to_owned()),
             _ => bail!("{word} is no verdict"),
         })
     }
@@ -40,7 +43,8 @@ impl Verdict {
     fn show(&self) -> String {
         match self {
             Self::Exact => "exact".to_owned(),
-            Self::Limited(what) => format!("no {what}"),
+            Self::Limited(what) => format!("right without {what}"),
+            Self::Absent(what) => format!("this kernel has no {what}"),
             Self::Failed(_) => "WRONG".to_owned(),
         }
     }
@@ -125,6 +129,8 @@ impl Matrix {
                 match &cell.verdict {
                     Verdict::Exact => exact += 1,
                     Verdict::Failed(_) => wrong += 1,
+                    // It would be the same with any program.
+                    Verdict::Absent(_) => {}
                     Verdict::Limited(what) => {
                         limited += 1;
                         missing.extend(what.split(", "));
@@ -171,8 +177,20 @@ mod tests {
     #[test]
     fn equal_verdicts_stand_together() {
         let text = matrix().by_scenario();
-        assert!(text.contains("close\n  btf: exact (6.1, 6.12)\n  classic: no owner"), "{text}");
+        assert!(
+            text.contains("close\n  btf: exact (6.1, 6.12)\n  classic: right without owner"),
+            "{text}"
+        );
         assert!(text.contains("reset\n  btf: WRONG (6.1)\n  btf: exact (6.12)\n"), "{text}");
+    }
+
+    #[test]
+    fn what_a_kernel_does_not_have_is_not_counted() {
+        let mut matrix = Matrix::default();
+        matrix.add("5.10", "btf\tabsent\tmany paths\tMPTCP\n").unwrap();
+        assert!(matrix.table().ends_with("| 5.10 | btf | 0 | 0 | 0 | - |\n"));
+        assert!(matrix.by_scenario().contains("this kernel has no MPTCP (5.10)"));
+        assert!(matrix.failures().is_empty());
     }
 
     #[test]

@@ -54,22 +54,27 @@ pub(super) fn fetch(folder: &Path, name: &str, suite: &str) -> Result<Package> {
 fn download(folder: &Path, suite: &str, unpacked: &Path) -> Result<()> {
     let apt = Apt::new(folder, suite)?;
     project::execute(apt.command("apt-get")?.arg("update"))?;
-    let shown = output(apt.command("apt-cache")?.args(["show", NEWEST]))?;
-    let package = kernel_package(&shown)
-        .with_context(|| format!("{NEWEST} of {suite} names no kernel package"))?;
+    let show = |package: &str| output(apt.command("apt-cache")?.args(["show", package]));
+    let image = dependencies(&show(NEWEST)?, &["linux-image-"]).pop();
+    let image = image.with_context(|| format!("{NEWEST} of {suite} names no kernel package"))?;
+    // Newer packages of kernels are empty, and depend on those that have their parts.
+    let mut packages = dependencies(&show(&image)?, &["linux-binary-", "linux-modules-"]);
+    packages.push(image);
     let archives = apt.folder.join("archives");
     if archives.is_dir() {
         fs::remove_dir_all(&archives).context("cannot remove what an earlier download left")?;
     }
     fs::create_dir_all(&archives).context("cannot make a folder for packages")?;
     let mut get = apt.command("apt-get")?;
-    project::execute(get.args(["download", &package]).current_dir(&archives))?;
+    project::execute(get.arg("download").args(&packages).current_dir(&archives))?;
     // Whole or not at all: a folder that is there counts as complete.
     let unfinished = unpacked.with_extension("unfinished");
     fs::create_dir_all(&unfinished).context("cannot make a folder for the kernel")?;
-    let mut extract = Command::new("dpkg-deb");
-    extract.arg("--extract").arg(only_file(&archives, "linux-image-")?).arg(&unfinished);
-    project::execute(&mut extract)?;
+    for package in &packages {
+        let archive = only_file(&archives, &format!("{package}_"))?;
+        let mut extract = Command::new("dpkg-deb");
+        project::execute(extract.arg("--extract").arg(archive).arg(&unfinished))?;
+    }
     fs::remove_dir_all(&archives).context("cannot remove the package")?;
     fs::rename(&unfinished, unpacked).context("cannot put the kernel in its place")
 }
@@ -145,11 +150,14 @@ fn debian_mirror(targets: &str) -> Option<&str> {
     targets.lines().find_map(|line| line.strip_prefix("Debian|Debian|"))
 }
 
-/// The kernel that the package which only names the newest depends on.
-fn kernel_package(shown: &str) -> Option<String> {
-    let depends = shown.lines().find_map(|line| line.strip_prefix("Depends: "))?;
+/// The packages with one of these beginnings that a package depends on.
+fn dependencies(shown: &str, prefixes: &[&str]) -> Vec<String> {
+    let depends = shown.lines().find_map(|line| line.strip_prefix("Depends: ")).unwrap_or_default();
     let names = depends.split(',').filter_map(|dependency| dependency.split_whitespace().next());
-    names.into_iter().find(|name| name.starts_with("linux-image-")).map(str::to_owned)
+    names
+        .filter(|name| prefixes.iter().any(|prefix| name.starts_with(prefix)))
+        .map(str::to_owned)
+        .collect()
 }
 
 fn output(command: &mut Command) -> Result<String> {
@@ -175,11 +183,11 @@ mod tests {
     }
 
     #[test]
-    fn the_kernel_package_is_found_among_others() {
+    fn the_packages_of_a_kernel_are_found_among_others() {
         let shown = "Package: linux-image-cloud-amd64\n\
-            Depends: linux-base-cloud-amd64 (= 7.2.13-1), linux-image-7.2.13-cloud-amd64 (= 7.2.13-1)\n";
-        assert_eq!(kernel_package(shown).as_deref(), Some("linux-image-7.2.13-cloud-amd64"));
-        assert_eq!(kernel_package("Depends: linux-base\n"), None);
-        assert_eq!(kernel_package(""), None);
+            Depends: linux-base-cloud (= 7.2.13-1), linux-image-7.2.13-cloud (= 7.2.13-1)\n";
+        assert_eq!(dependencies(shown, &["linux-image-"]), ["linux-image-7.2.13-cloud"]);
+        assert!(dependencies("Depends: linux-base | linux-tool\n", &["linux-image-"]).is_empty());
+        assert!(dependencies("", &["linux-image-"]).is_empty());
     }
 }

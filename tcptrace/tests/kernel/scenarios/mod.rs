@@ -21,7 +21,8 @@ use crate::{
     needing_root,
     script::{self, Step},
     stage::{Record, Stage},
-    sys, tracer, verdict,
+    sys, tracer,
+    verdict::{self, Verdict},
 };
 
 /// How long the lines may take after the last step, beside the dwells that the row names.
@@ -33,6 +34,8 @@ struct Row {
     steps: &'static str,
     expected: &'static str,
     lacking: Option<Lacking>,
+    /// What not every kernel is built with, and whether this one is.
+    needs: Option<(&'static str, fn() -> bool)>,
 }
 
 /// What a row expects of a kernel that lacks something, and how that is called among the limits.
@@ -43,12 +46,16 @@ struct Lacking {
 }
 
 const fn row(name: &'static str, steps: &'static str, expected: &'static str) -> Row {
-    Row { name, steps, expected, lacking: None }
+    Row { name, steps, expected, lacking: None, needs: None }
 }
 
 impl Row {
     const fn or(self, lacking: Lacking) -> Self {
         Self { lacking: Some(lacking), ..self }
+    }
+
+    const fn needing(self, name: &'static str, is_there: fn() -> bool) -> Self {
+        Self { needs: Some((name, is_there)), ..self }
     }
 }
 
@@ -59,8 +66,18 @@ pub(crate) fn trials() -> impl Iterator<Item = Trial> {
         .flatten()
         .map(|row| {
             Trial::test(row.name, || {
+                if let Some((needed, is_there)) = row.needs
+                    && !is_there()
+                {
+                    // There is nothing to be wrong about.
+                    return Ok(verdict::note(row.name, &Verdict::Absent(needed))?);
+                }
                 let outcome = needing_root(|| play(row))();
-                verdict::note(row.name, &outcome, &limits(row)?)?;
+                let verdict = match &outcome {
+                    Ok(()) => Verdict::Right { limits: limits(row)? },
+                    Err(failed) => Verdict::Failed(failed.message().unwrap_or_default()),
+                };
+                verdict::note(row.name, &verdict)?;
                 outcome
             })
         })
