@@ -41,6 +41,7 @@ pub(crate) fn compare(
             wrong.push(format!("{name} is not expected at all"));
         }
     }
+    wrong.extend(cookies(&groups));
     if wrong.is_empty() {
         return None;
     }
@@ -57,6 +58,28 @@ pub(crate) fn compare(
         }
     }
     Some(report)
+}
+
+/// A socket has one cookie, and no other socket has it. (A child of a listener shows the listener's in
+/// its first event, up to 6.12.)
+fn cookies(groups: &[Group<'_>]) -> Vec<String> {
+    let mut sockets: HashMap<u64, &str> = HashMap::new();
+    let mut wrong = Vec::new();
+    for (name, _, lines) in groups {
+        let socket = name.split('.').next().unwrap_or(name);
+        let mut known = lines.iter().filter_map(|line| line.cookie);
+        let Some(first) = known.next() else { continue };
+        if known.any(|cookie| cookie != first) {
+            wrong.push(format!("{name} has more than one cookie"));
+        }
+        match sockets.insert(first, socket) {
+            Some(other) if other != socket => {
+                wrong.push(format!("{name} has the cookie of {other}"));
+            }
+            _ => {}
+        }
+    }
+    wrong
 }
 
 /// A line in the words of [`crate::expect`].

@@ -29,6 +29,7 @@ pub(crate) struct Line {
     pub(crate) comm: Option<String>,
     pub(crate) owner: Option<String>,
     pub(crate) v4mapped: bool,
+    pub(crate) cookie: Option<u64>,
     /// As it was printed.
     pub(crate) json: String,
 }
@@ -77,7 +78,6 @@ impl Line {
             Ok(port)
         };
         needed("time")?;
-        number("cookie")?;
         text("skaddr")?;
         Ok(Self {
             boot_ns: number("boot_ns")?.with_context(|| format!("`boot_ns` is null in {json}"))?,
@@ -95,6 +95,7 @@ impl Line {
             comm: text("comm")?,
             owner: text("owner")?,
             v4mapped: value.get("v4mapped").and_then(Value::as_bool).unwrap_or_default(),
+            cookie: number("cookie")?,
             json: json.to_owned(),
         })
     }

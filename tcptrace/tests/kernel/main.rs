@@ -22,6 +22,7 @@ mod expect;
 mod explain;
 mod faults;
 mod guest;
+mod hooks;
 mod line;
 mod list;
 mod mode;
@@ -71,7 +72,8 @@ fn main() -> ExitCode {
         Err(error) => return report(Err(error)),
     };
     arguments.test_threads = arguments.test_threads.or(Some(threads));
-    let conclusion = libtest_mimic::run(&arguments, scenarios::trials().collect());
+    let trials = hooks::trial().into_iter().chain(scenarios::trials()).collect();
+    let conclusion = libtest_mimic::run(&arguments, trials);
     let stopped = tracer::stop_shared();
     if conclusion.has_failed() {
         report(tracer::told_at_the_end());
@@ -85,6 +87,7 @@ fn everything(mut arguments: Arguments) -> ExitCode {
     arguments.test_threads = arguments.test_threads.or(Some(THREADS));
     let mut trials = Vec::new();
     // The slowest come first, so that the others run beside them.
+    trials.extend(hooks::trial());
     trials.extend(scenarios::trials());
     trials.extend(stuck::trials());
     trials.push(Trial::test(

@@ -184,12 +184,14 @@ fn wrong_lines_are_found() -> Result<()> {
         (1, r#""evidence":"event""#, r#""evidence":"derived""#),
         (1, r#""dwell_ns":1000000"#, r#""dwell_ns":1000001"#),
         (1, r#""family":"ipv4""#, r#""family":"ipv6""#),
+        (1, r#""family":"ipv4""#, r#""family":null"#),
         (1, r#""netns":1"#, r#""v4mapped":true,"netns":1"#),
         (2, r#""boot_ns":311000000"#, r#""boot_ns":305000000"#),
         (2, r#""to":"FIN_WAIT1""#, r#""to":"CLOSE_WAIT""#),
         (2, r#""reason":null"#, r#""reason":"timeout""#),
         (2, r#""reason":null,"#, ""),
         (2, r#""owner":"task""#, r#""owner":"opener""#),
+        (2, r#""cookie":1"#, r#""cookie":2"#),
     ];
     for (number, from, to) in changes {
         let mut lines = RIGHT.map(str::to_owned);
