@@ -34,8 +34,13 @@ struct Row {
     steps: &'static str,
     expected: &'static str,
     lacking: Option<Lacking>,
-    /// What not every kernel is built with, and whether this one is.
-    needs: Option<(&'static str, fn() -> bool)>,
+    needs: Option<Needed>,
+}
+
+/// What not every kernel is built with.
+struct Needed {
+    name: &'static str,
+    is_there: fn() -> bool,
 }
 
 /// What a row expects of a kernel that lacks something, and how that is called among the limits.
@@ -55,7 +60,7 @@ impl Row {
     }
 
     const fn needing(self, name: &'static str, is_there: fn() -> bool) -> Self {
-        Self { needs: Some((name, is_there)), ..self }
+        Self { needs: Some(Needed { name, is_there }), ..self }
     }
 }
 
@@ -66,11 +71,11 @@ pub(crate) fn trials() -> impl Iterator<Item = Trial> {
         .flatten()
         .map(|row| {
             Trial::test(row.name, || {
-                if let Some((needed, is_there)) = row.needs
-                    && !is_there()
+                if let Some(needed) = &row.needs
+                    && !(needed.is_there)()
                 {
                     // There is nothing to be wrong about.
-                    return Ok(verdict::note(row.name, &Verdict::Absent(needed))?);
+                    return Ok(verdict::note(row.name, &Verdict::Absent(needed.name))?);
                 }
                 let outcome = needing_root(|| play(row))();
                 let verdict = match &outcome {
