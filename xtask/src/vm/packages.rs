@@ -40,15 +40,19 @@ pub(super) fn fetch(folder: &Path, name: &str, suite: &str) -> Result<Package> {
             format!("cannot fetch the kernel {name}; it needs the network, once")
         })?;
     }
-    let image = only_file(&unpacked.join("boot"), "vmlinuz-")?;
-    let file_name = image.file_name().unwrap_or_default().to_string_lossy();
-    let release = file_name.trim_start_matches("vmlinuz-").to_owned();
-    let modules = ["lib", "usr/lib"]
-        .map(|lib| unpacked.join(lib).join("modules").join(&release).join("kernel"))
-        .into_iter()
-        .find(|folder| folder.is_dir())
-        .context("the package has no modules")?;
-    Ok(Package { release, image, modules })
+    located(&unpacked)
+}
+
+/// Finds what older and newer packages have in different places.
+fn located(unpacked: &Path) -> Result<Package> {
+    let folders = ["lib/modules", "usr/lib/modules"].map(|place| unpacked.join(place));
+    let folder = folders.iter().find(|folder| folder.is_dir());
+    let folder = only_file(folder.context("the package has no modules")?, "")?;
+    let release = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let images = [unpacked.join(format!("boot/vmlinuz-{release}")), folder.join("vmlinuz")];
+    let image = images.into_iter().find(|image| image.is_file());
+    let image = image.context("the package has no kernel")?;
+    Ok(Package { release, image, modules: folder.join("kernel") })
 }
 
 fn download(folder: &Path, suite: &str, unpacked: &Path) -> Result<()> {
@@ -171,6 +175,24 @@ fn output(command: &mut Command) -> Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn kernels_are_found_in_either_place() {
+        let folder = env::temp_dir().join(format!("tcptrace-vm-{}", std::process::id()));
+        for (modules, image) in [
+            ("lib/modules/5.10.0-cloud", "boot/vmlinuz-5.10.0-cloud"),
+            ("usr/lib/modules/7.2.13-cloud", "usr/lib/modules/7.2.13-cloud/vmlinuz"),
+        ] {
+            fs::create_dir_all(folder.join(modules)).unwrap();
+            fs::create_dir_all(folder.join("boot")).unwrap();
+            fs::write(folder.join(image), "").unwrap();
+            let package = located(&folder).unwrap();
+            fs::remove_dir_all(&folder).unwrap();
+            assert_eq!(package.image, folder.join(image));
+            assert_eq!(package.modules, folder.join(modules).join("kernel"));
+            assert!(modules.ends_with(&package.release));
+        }
+    }
 
     #[test]
     fn the_mirror_is_the_first_of_debian_itself() {
