@@ -7,6 +7,8 @@
 pub const SET_STATE_BTF: &str = "set_state_btf";
 /// Program on the same tracepoint that does what [`SET_STATE_BTF`] was kept from by an interrupt.
 pub const SET_STATE_NESTED: &str = "set_state_nested";
+/// Program on the same tracepoint that logs.
+pub const SET_STATE_LOG: &str = "set_state_log";
 /// Program on the classic tracepoint `sock:inet_sock_set_state` (the fallback).
 pub const SET_STATE_CLASSIC: &str = "set_state_classic";
 /// Program on the BTF tracepoint `tcp_destroy_sock`.

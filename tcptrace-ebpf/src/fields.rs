@@ -1,8 +1,8 @@
 //! Reading kernel structures at the offsets the loader found.
 
-use core::ptr;
+use core::{mem::MaybeUninit, ptr};
 
-use aya_ebpf::helpers::bpf_probe_read_kernel;
+use aya_ebpf::helpers::generated::bpf_probe_read_kernel;
 use tcptrace_common::layout::{ABSENT, Layout, Settings};
 
 /// A read-only global that the loader fills before loading.
@@ -68,14 +68,22 @@ pub(crate) unsafe fn netns(sk: *const u8) -> u32 {
 }
 
 /// Reads a field of any kernel structure; the zero value if the field is absent or the read fails.
+///
+/// The helper fills with zeros what it cannot read (`bpf_probe_read_kernel_common`, 5.10 to 7.2). To
+/// look at what it returns would double the paths behind every field: older verifiers (6.1) walk all of
+/// them, and give up.
 #[inline(always)]
 pub(crate) fn probe<T: Copy + Zero>(base: *const u8, offset: u16) -> T {
     if offset == ABSENT {
         return T::ZERO;
     }
-    // SAFETY: bpf_probe_read_kernel copies from any address and reports a fault instead of taking it.
+    let mut value = MaybeUninit::<T>::uninit();
+    let from = base.wrapping_add(usize::from(offset));
+    // SAFETY: the helper copies from any address, reports a fault instead of taking it, and writes
+    // every byte of `value` in either case; all types that may be read are plain.
     unsafe {
-        bpf_probe_read_kernel(base.wrapping_add(usize::from(offset)).cast::<T>()).unwrap_or(T::ZERO)
+        bpf_probe_read_kernel(value.as_mut_ptr().cast(), size_of::<T>() as u32, from.cast());
+        value.assume_init()
     }
 }
 

@@ -3,11 +3,14 @@
 //! Unlike `iter/tcp` it sees all network namespaces at once, and sockets in CLOSE whose descriptor
 //! is still open.
 
+use core::mem;
+
 use aya_ebpf::{
     bindings::file,
     helpers::generated::{bpf_seq_write, bpf_sock_from_file},
 };
 use tcptrace_common::{
+    layout::ABSENT,
     record::{OwnerRecord, SocketRecord},
     tcp_state::TcpState,
 };
@@ -64,7 +67,7 @@ unsafe extern "C" fn iter_task_file(ctx: *const IterTaskFile) -> i32 {
             cookie: probe(sk, offset!(cookie)),
             inode: inode(socket),
             netns: probe(probe(sk, offset!(net)), offset!(net_inum)),
-            comm: probe(task, offset!(task_comm)),
+            comm: comm(task),
             socket_follows: u32::from(protocol == IPPROTO_TCP && is_over(sk)),
             reserved: 0,
         };
@@ -75,6 +78,19 @@ unsafe extern "C" fn iter_task_file(ctx: *const IterTaskFile) -> i32 {
         }
     }
     0
+}
+
+/// The name of a task, read as words: that there is none would else be a call of `memset`, which leaves
+/// no room on the stack (see `iter_tcp::v4`).
+#[inline(always)]
+fn comm(task: *const u8) -> [u8; 16] {
+    let word = |at: u16| match offset!(task_comm) {
+        ABSENT => 0,
+        offset => probe::<u64>(task, offset + at),
+    };
+    let words = [word(0), word(8)];
+    // SAFETY: any bytes are a name.
+    unsafe { mem::transmute::<[u64; 2], [u8; 16]>(words) }
 }
 
 /// Whether the socket's connection is over, so that only descriptors keep it.

@@ -4,6 +4,8 @@
 //! full sockets, minisocks and requests alike. aya has no macro for iterators yet, hence the bare
 //! section name.
 
+use core::mem;
+
 use aya_ebpf::{
     bindings::seq_file,
     helpers::generated::{
@@ -74,9 +76,11 @@ pub(crate) fn addresses(sk: *const u8, family: u16) -> ([u8; 16], [u8; 16]) {
 
 #[inline(always)]
 fn v4(address: u32) -> [u8; 16] {
-    let mut bytes = [0; 16];
-    bytes[..4].copy_from_slice(&address.to_ne_bytes());
-    bytes
+    // Not as sixteen bytes, which would be a call of `memset`: older verifiers (6.1) then find no room
+    // on the stack, where a second frame takes a part.
+    let words = [u64::from(address.to_le()).to_le(), 0];
+    // SAFETY: any bytes are an address.
+    unsafe { mem::transmute::<[u64; 2], [u8; 16]>(words) }
 }
 
 /// The socket `sk` of any shape, as a record.

@@ -20,6 +20,8 @@ mod iter_task_file;
 #[cfg(target_arch = "bpf")]
 mod iter_tcp;
 #[cfg(target_arch = "bpf")]
+mod log;
+#[cfg(target_arch = "bpf")]
 mod reset;
 #[cfg(target_arch = "bpf")]
 mod set_state;

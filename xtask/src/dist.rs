@@ -32,7 +32,8 @@ pub(crate) fn run(_arguments: &[String]) -> Result<()> {
     Ok(())
 }
 
-fn add_target(target: &str) -> Result<()> {
+/// Makes sure that the standard library is there for `target`.
+pub(crate) fn add_target(target: &str) -> Result<()> {
     if project::sysroot()?.join("lib/rustlib").join(target).join("lib").is_dir() {
         return Ok(());
     }

@@ -19,6 +19,7 @@ mod runner;
 mod setup;
 mod test;
 mod tidy;
+mod vm;
 
 /// A task: its name, what it does in one line, and the function that does it.
 struct Task {
@@ -52,6 +53,11 @@ const TASKS: &[Task] = &[
         name: "bench",
         about: "what tcptrace costs, as root on a quiet machine: bench [--quick]",
         run: bench::run,
+    },
+    Task {
+        name: "vm",
+        about: "the scenarios on other kernels, in QEMU: vm [KERNEL…] [-- FILTER]",
+        run: vm::run,
     },
     Task { name: "check", about: "formatting, lints, documentation, house rules", run: check::run },
     Task { name: "tidy", about: "the house rules alone: quick, builds nothing", run: tidy::run },

@@ -132,6 +132,14 @@ fn load_btf(options: &SourceOptions, btf: &KernelBtf) -> Result<Programs> {
         problem: nested.err().map(|error| format!("{error:#}")),
     }];
     hooks.extend(attach_hooks(&mut ebpf, btf));
+    if options.log_programs {
+        let problem = attach_btf(&mut ebpf, symbols::SET_STATE_LOG, SET_STATE, &btf.ayas).err();
+        hooks.push(HookState {
+            name: symbols::SET_STATE_LOG,
+            purpose: "the log of the kernel programs",
+            problem: problem.map(|error| format!("{error:#}")),
+        });
+    }
     if options.forks {
         let problem = attach_btf(&mut ebpf, symbols::PROCESS_FORK, PROCESS_FORK, &btf.ayas).err();
         hooks.push(HookState {
@@ -198,16 +206,16 @@ fn bitmap(ports: &[u16]) -> Vec<u8> {
 }
 
 fn attach_hooks(ebpf: &mut Ebpf, btf: &KernelBtf) -> Vec<HookState> {
-    // The third argument, the reason, came with 6.10.
-    let send_reset = match btf.ours.tracepoint_arguments("tcp_send_reset") {
-        Some(2) => symbols::SEND_RESET_NO_REASON,
-        _ => symbols::SEND_RESET,
+    // The third argument, the reason, came with 6.10, and with it resets that no full socket sends.
+    let (send_reset, resets_sent) = match btf.ours.tracepoint_arguments("tcp_send_reset") {
+        Some(2) => (symbols::SEND_RESET_NO_REASON, "resets sent, but for those of minisocks"),
+        _ => (symbols::SEND_RESET, "resets sent, told from those received"),
     };
     let mut hooks = Vec::new();
     for (program, name, purpose) in [
         (symbols::DESTROY_SOCK, "tcp_destroy_sock", "when a closed socket's last descriptor goes"),
         (symbols::RECEIVE_RESET, "tcp_receive_reset", "resets received, confirmed"),
-        (send_reset, "tcp_send_reset", "resets sent, told from those received"),
+        (send_reset, "tcp_send_reset", resets_sent),
     ] {
         let problem = attach_btf(ebpf, program, name, &btf.ayas).err();
         hooks.push(HookState { name, purpose, problem: problem.map(|error| format!("{error:#}")) });

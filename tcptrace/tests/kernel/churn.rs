@@ -75,7 +75,7 @@ pub(crate) fn run() -> Result<()> {
     let enough = tracer.wait(PATIENCE, |lines| lines.count(netns.inode()) >= wanted)?;
     tracer.fence(&netns)?;
 
-    let lines = tracer.lines(netns.inode())?;
+    let lines = tracer.lines(&[netns.inode()], 0)?;
     let mut connections: HashMap<&str, Vec<&Line>> = HashMap::new();
     let is_listener =
         |line: &Line| line.to == "LISTEN" || line.from == "LISTEN" && line.to == "CLOSE";

@@ -80,7 +80,7 @@ fn counted() -> Result<()> {
     let expected: BTreeMap<_, _> = expected.collect();
     let total = usize::try_from(expected.values().sum::<u64>())?;
     let all = shared.wait(PATIENCE, |lines| lines.count(netns) >= total)?;
-    ensure!(all, "the steps must make {total} transitions: {:?}", shared.lines(netns)?);
+    ensure!(all, "the steps must make {total} transitions: {:?}", shared.lines(&[netns], 0)?);
     let told = run.stop(Signal::INT)?;
     let mut seen = 0;
     for line in &told {

@@ -15,7 +15,8 @@ use crate::namespace::FENCE;
 pub(crate) struct Line {
     pub(crate) boot_ns: u64,
     pub(crate) conn: String,
-    pub(crate) family: String,
+    /// That of the addresses, null where they are.
+    pub(crate) family: Option<String>,
     pub(crate) local: (Option<IpAddr>, Option<u16>),
     pub(crate) remote: (Option<IpAddr>, Option<u16>),
     pub(crate) from: String,
@@ -28,6 +29,7 @@ pub(crate) struct Line {
     pub(crate) comm: Option<String>,
     pub(crate) owner: Option<String>,
     pub(crate) v4mapped: bool,
+    pub(crate) cookie: Option<u64>,
     /// As it was printed.
     pub(crate) json: String,
 }
@@ -76,12 +78,11 @@ impl Line {
             Ok(port)
         };
         needed("time")?;
-        number("cookie")?;
         text("skaddr")?;
         Ok(Self {
             boot_ns: number("boot_ns")?.with_context(|| format!("`boot_ns` is null in {json}"))?,
             conn: needed("conn")?,
-            family: needed("family")?,
+            family: text("family")?,
             local: (address("laddr")?, port("lport")?),
             remote: (address("raddr")?, port("rport")?),
             from: needed("from")?,
@@ -94,6 +95,7 @@ impl Line {
             comm: text("comm")?,
             owner: text("owner")?,
             v4mapped: value.get("v4mapped").and_then(Value::as_bool).unwrap_or_default(),
+            cookie: number("cookie")?,
             json: json.to_owned(),
         })
     }

@@ -6,6 +6,9 @@
 //! side. Adding a scenario is adding a row: write its steps, run it, and the failure shows the lines
 //! that came in the notation of the row.
 //!
+//! With `TCPTRACE_TEST_MODE` the scenarios alone are played, in one [`mode`]: that is how `cargo xtask
+//! vm` plays them on other kernels, where this binary is the first process ([`guest`]).
+//!
 //! The suite needs root. `cargo test -p tcptrace --test kernel -- half` runs the rows whose name
 //! holds `half`.
 
@@ -13,12 +16,16 @@ mod actor;
 mod cast;
 mod check;
 mod churn;
+mod classic;
 mod compare;
 mod expect;
 mod explain;
 mod faults;
+mod guest;
+mod hooks;
 mod line;
 mod list;
+mod mode;
 mod namespace;
 mod nested;
 mod readers;
@@ -36,6 +43,7 @@ mod surroundings;
 mod sys;
 mod tee;
 mod tracer;
+mod verdict;
 
 use std::{
     env,
@@ -44,6 +52,7 @@ use std::{
 };
 
 use libtest_mimic::{Arguments, Failed, Trial};
+use mode::Mode;
 
 /// Scenarios mostly wait, so many run at once however few processors there are.
 const THREADS: usize = 24;
@@ -52,10 +61,34 @@ fn main() -> ExitCode {
     if let Some(name) = env::var_os(actor::NAME) {
         return report(actor::main(&name.to_string_lossy()));
     }
+    if guest::is_first_process() {
+        guest::main();
+    }
     let mut arguments = Arguments::from_args();
+    let threads = match mode::of_run() {
+        Ok(None) => return everything(arguments),
+        // Lines that name no namespace are told apart by when they come.
+        Ok(Some(Mode::Classic)) => 1,
+        Ok(Some(Mode::Btf)) => THREADS,
+        Err(error) => return report(Err(error)),
+    };
+    arguments.test_threads = arguments.test_threads.or(Some(threads));
+    let trials = hooks::trial().into_iter().chain(scenarios::trials()).collect();
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    let stopped = tracer::stop_shared();
+    if conclusion.has_failed() {
+        report(tracer::told_at_the_end());
+        return conclusion.exit_code();
+    }
+    report(stopped)
+}
+
+/// All trials, as the tests of this machine.
+fn everything(mut arguments: Arguments) -> ExitCode {
     arguments.test_threads = arguments.test_threads.or(Some(THREADS));
     let mut trials = Vec::new();
     // The slowest come first, so that the others run beside them.
+    trials.extend(hooks::trial());
     trials.extend(scenarios::trials());
     trials.extend(stuck::trials());
     trials.push(Trial::test(

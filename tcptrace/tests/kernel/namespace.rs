@@ -5,6 +5,7 @@ use std::{
     fs::{self, File},
     net::{Ipv4Addr, SocketAddr, TcpStream},
     os::{fd::AsRawFd as _, unix::fs::MetadataExt as _},
+    path::PathBuf,
     process::{self, Command},
     sync::{PoisonError, RwLock},
     thread,
@@ -101,29 +102,15 @@ impl Namespace {
     /// Runs a command and returns what it printed.
     pub(crate) fn run(&self, command: &[String]) -> Result<String> {
         let command = command.to_vec();
-        self.enter("stage", move || {
-            let (program, arguments) = command.split_first().context("an empty command")?;
-            let output = Command::new(program)
-                .args(arguments)
-                .output()
-                .with_context(|| format!("cannot run {program}; the suite needs iproute2"))?;
-            let stderr = String::from_utf8_lossy(&output.stderr);
-            ensure!(
-                output.status.success(),
-                "{} ended with {}: {stderr}",
-                command.join(" "),
-                output.status
-            );
-            Ok(String::from_utf8_lossy(&output.stdout).into_owned())
-        })
+        self.enter("stage", move || run_here(&command))
     }
 
     /// Sets a `net.…` sysctl of the namespace.
     pub(crate) fn set_sysctl(&self, name: &str, value: &str) -> Result<()> {
-        let path = format!("/proc/sys/{}", name.replace('.', "/"));
+        let path = sysctl_path(name);
         let value = value.to_owned();
         self.enter("stage", move || {
-            fs::write(&path, value).with_context(|| format!("cannot write {path}"))
+            fs::write(&path, value).with_context(|| format!("cannot write {}", path.display()))
         })
     }
 
@@ -155,6 +142,32 @@ impl Namespace {
             Ok(_) => bail!("something listens on {FENCE}:{port}, which is reserved"),
         })
     }
+}
+
+/// Where a sysctl is, in whichever namespace one looks.
+pub(crate) fn sysctl_path(name: &str) -> PathBuf {
+    format!("/proc/sys/{}", name.replace('.', "/")).into()
+}
+
+/// Runs `ip` with these words in the namespace of the calling thread.
+pub(crate) fn ip_here(arguments: &str) -> Result<()> {
+    run_here(&words(&format!("ip {arguments}"))).map(drop)
+}
+
+fn run_here(command: &[String]) -> Result<String> {
+    let (program, arguments) = command.split_first().context("an empty command")?;
+    let output = Command::new(program)
+        .args(arguments)
+        .output()
+        .with_context(|| format!("cannot run {program}; the suite needs iproute2"))?;
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    ensure!(
+        output.status.success(),
+        "{} ended with {}: {stderr}",
+        command.join(" "),
+        output.status
+    );
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 /// The words of a command line without quoting.

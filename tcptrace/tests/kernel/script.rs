@@ -28,7 +28,8 @@
 //! | a step of the stage | what it does |
 //! | --- | --- |
 //! | `wait 300ms` | lets time pass; the lengths in one scenario differ: see [`crate::expect`] |
-//! | `sysctl NAME VALUE` | sets a `net.…` sysctl |
+//! | `sysctl NAME VALUE`, `sysctl there NAME VALUE` | sets a `net.…` sysctl |
+//! | `sysctl NAME VALUE if present` | sets it if this kernel has it |
 //! | `link lo down` | and `up` |
 //! | `veth` | makes a second namespace, 10.0.0.2, joined to the first, 10.0.0.1 |
 //! | `place srv there` | starts the actor in that second namespace |
@@ -57,13 +58,22 @@ pub(crate) enum Deed {
     Fork { actor: String, child: String },
     Rename { actor: String, name: String },
     Wait(Duration),
-    Sysctl(String, String),
+    Sysctl { name: String, value: String, at: Place },
     Link(String, String),
     Veth,
     Place(String),
     Run { there: bool, command: Vec<String> },
     Kill(String),
     Trace,
+}
+
+/// Where a sysctl is set.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Place {
+    Here,
+    There,
+    /// Here, unless the kernel has no such sysctl.
+    HereIfPresent,
 }
 
 impl Step {
@@ -128,7 +138,9 @@ fn parse_step(line: &str) -> Result<Step> {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let deed = match *words.as_slice() {
         ["wait", duration] => Deed::Wait(parse_duration(duration)?),
-        ["sysctl", name, value] => Deed::Sysctl(name.to_owned(), value.to_owned()),
+        ["sysctl", name, value] => sysctl(name, value, Place::Here),
+        ["sysctl", "there", name, value] => sysctl(name, value, Place::There),
+        ["sysctl", name, value, "if", "present"] => sysctl(name, value, Place::HereIfPresent),
         ["link", name, to @ ("up" | "down")] => Deed::Link(name.to_owned(), to.to_owned()),
         ["veth"] => Deed::Veth,
         ["place", actor, "there"] => Deed::Place(actor.to_owned()),
@@ -153,6 +165,10 @@ fn parse_step(line: &str) -> Result<Step> {
         _ => bail!("it is none of the steps that `script.rs` lists"),
     };
     Ok(Step { text: line.to_owned(), deed })
+}
+
+fn sysctl(name: &str, value: &str, at: Place) -> Deed {
+    Deed::Sysctl { name: name.to_owned(), value: value.to_owned(), at }
 }
 
 /// Waits of one scenario differ in length, because expectations refer to them by it.

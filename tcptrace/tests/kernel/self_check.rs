@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use libtest_mimic::Trial;
+use object::{Object as _, ObjectSection as _, ObjectSymbol as _, SymbolKind};
 
 use crate::{
     actor,
@@ -20,7 +21,8 @@ use crate::{
 type Check = fn() -> Result<()>;
 
 pub(crate) fn trials() -> impl Iterator<Item = Trial> {
-    let all: [(&str, Check); 8] = [
+    let all: [(&str, Check); 9] = [
+        ("programs: none that may fault has subprograms", no_subprograms),
         ("suite: every row can be read", every_row_can_be_read),
         ("suite: every row about findings can be read", stuck::check_texts),
         ("suite: steps are read", steps_are_read),
@@ -33,12 +35,40 @@ pub(crate) fn trials() -> impl Iterator<Item = Trial> {
     all.into_iter().map(|(name, check)| Trial::test(name, move || outcome(check())))
 }
 
+/// Some kernels have no exception table for the main part of a program with subprograms (seen on 5.10;
+/// "bpf: ensure main program has an extable", 6.4). There a load by BTF type that faults, as loads
+/// through the pointers of a socket may, takes the kernel down.
+fn no_subprograms() -> Result<()> {
+    static OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/tcptrace-ebpf"));
+    /// They read by the helper, or through pointers that are always good.
+    const HARMLESS: [&str; 2] = ["set_state_log", "process_fork"];
+    const CALL: u8 = 0x85;
+    const PSEUDO_CALL: u8 = 1;
+    let object = object::File::parse(OBJECT)?;
+    let mut looked_at = 0;
+    for program in object.symbols().filter(|symbol| symbol.kind() == SymbolKind::Text) {
+        let section = object.section_by_index(program.section_index().context("a section")?)?;
+        if !section.name()?.starts_with("tp_btf/") || HARMLESS.contains(&program.name()?) {
+            continue;
+        }
+        let range = section.data_range(program.address(), program.size())?;
+        let mut instructions = range.context("instructions")?.chunks_exact(8);
+        let calls = instructions.any(|bytes| bytes[0] == CALL && bytes[1] >> 4 == PSEUDO_CALL);
+        ensure!(!calls, "{} calls a subprogram, perhaps memset", program.name()?);
+        looked_at += 1;
+    }
+    ensure!(looked_at >= 6, "only {looked_at} programs were found");
+    Ok(())
+}
+
 fn every_row_can_be_read() -> Result<()> {
     let mut names = Vec::new();
     for (name, steps, expected) in scenarios::texts() {
         let steps = script::parse(steps).with_context(|| format!("in the row `{name}`"))?;
         script::check_waits(&steps).with_context(|| format!("in the row `{name}`"))?;
-        expect::parse(expected).with_context(|| format!("in the row `{name}`"))?;
+        for expected in expected {
+            expect::parse(expected).with_context(|| format!("in the row `{name}`"))?;
+        }
         ensure!(!names.contains(&name), "two rows are called `{name}`");
         names.push(name);
     }
@@ -154,12 +184,14 @@ fn wrong_lines_are_found() -> Result<()> {
         (1, r#""evidence":"event""#, r#""evidence":"derived""#),
         (1, r#""dwell_ns":1000000"#, r#""dwell_ns":1000001"#),
         (1, r#""family":"ipv4""#, r#""family":"ipv6""#),
+        (1, r#""family":"ipv4""#, r#""family":null"#),
         (1, r#""netns":1"#, r#""v4mapped":true,"netns":1"#),
         (2, r#""boot_ns":311000000"#, r#""boot_ns":305000000"#),
         (2, r#""to":"FIN_WAIT1""#, r#""to":"CLOSE_WAIT""#),
         (2, r#""reason":null"#, r#""reason":"timeout""#),
         (2, r#""reason":null,"#, ""),
         (2, r#""owner":"task""#, r#""owner":"opener""#),
+        (2, r#""cookie":1"#, r#""cookie":2"#),
     ];
     for (number, from, to) in changes {
         let mut lines = RIGHT.map(str::to_owned);

@@ -12,8 +12,8 @@ use anyhow::{Context as _, Result, bail, ensure};
 use crate::{
     actor::unescape,
     cast::{self, Actor, Answer},
-    namespace::Namespace,
-    script::{Deed, Step},
+    namespace::{Namespace, sysctl_path},
+    script::{Deed, Place, Step},
     sys,
     tracer::Tracer,
 };
@@ -124,7 +124,7 @@ impl Stage {
                 return self.tell(actor, &format!("rename {name}"))?.done();
             }
             Deed::Wait(duration) => thread::sleep(*duration),
-            Deed::Sysctl(name, value) => self.here.set_sysctl(name, value)?,
+            Deed::Sysctl { name, value, at } => self.set_sysctl(name, value, *at)?,
             Deed::Link(name, to) => self.here.set_link(name, to)?,
             Deed::Veth => {
                 let there = Namespace::new()?;
@@ -133,14 +133,23 @@ impl Stage {
             }
             Deed::Place(actor) => _ = self.placed_there.insert(actor.clone()),
             Deed::Run { there: false, command } => _ = self.here.run(command)?,
-            Deed::Run { there: true, command } => {
-                let there = self.there.as_ref().context("`veth` makes the second namespace")?;
-                there.run(command)?;
-            }
+            Deed::Run { there: true, command } => _ = self.second()?.run(command)?,
             Deed::Kill(name) => self.kill(name)?,
             Deed::Trace => self.tracer = Some(Tracer::start(&[])?),
         }
         Ok(Answer::default())
+    }
+
+    fn second(&self) -> Result<&Namespace> {
+        self.there.as_ref().context("`veth` makes the second namespace")
+    }
+
+    fn set_sysctl(&self, name: &str, value: &str, at: Place) -> Result<()> {
+        match at {
+            Place::HereIfPresent if !sysctl_path(name).exists() => Ok(()),
+            Place::Here | Place::HereIfPresent => self.here.set_sysctl(name, value),
+            Place::There => self.second()?.set_sysctl(name, value),
+        }
     }
 
     /// Starts the actor if it is not there yet.

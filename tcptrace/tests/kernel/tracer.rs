@@ -6,7 +6,7 @@
 
 use std::{
     cell::Cell,
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     io::{BufRead as _, BufReader},
     process::{Child, Command, Stdio},
     sync::{
@@ -23,6 +23,7 @@ use serde_json::Value;
 
 use crate::{
     line::Line,
+    mode,
     namespace::{self, Namespace},
     sys,
 };
@@ -31,6 +32,9 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(60);
 /// How long a line may take from the kernel to here, on a machine busy with the churn.
 const LATENCY: Duration = Duration::from_secs(60);
+
+/// What lines without a namespace are kept under: all those of the classic tracepoint.
+const UNKNOWN: u64 = 0;
 
 static SHARED: OnceLock<Result<Tracer, String>> = OnceLock::new();
 /// Below the ports that the kernel chooses, and none that a scenario listens on.
@@ -84,15 +88,34 @@ pub(crate) struct Lines {
 }
 
 impl Lines {
-    /// How many transitions of a namespace there are.
+    /// How many transitions there are that may be of a namespace.
     pub(crate) fn count(&self, netns: u64) -> usize {
-        self.transitions.get(&netns).map_or(0, Vec::len)
+        self.of(netns).len() + self.of(UNKNOWN).len()
     }
 
-    /// The transitions of some namespaces.
-    pub(crate) fn transitions(&self, namespaces: &[u64]) -> Result<Vec<Line>> {
-        let lines = namespaces.iter().filter_map(|netns| self.transitions.get(netns)).flatten();
-        lines.map(|line| Line::parse(line)).collect()
+    fn of(&self, netns: u64) -> &[Arc<str>] {
+        self.transitions.get(&netns).map_or(&[], Vec::as_slice)
+    }
+
+    /// The transitions of some namespaces. Those that may be of any belong to them if their connections
+    /// began after `since`: only who plays alone has such lines.
+    pub(crate) fn transitions(&self, namespaces: &[u64], since: u64) -> Result<Vec<Line>> {
+        let parsed = |netns: u64| self.of(netns).iter().map(|line| Line::parse(line));
+        let mut older = HashSet::new();
+        let mut unknown = Vec::new();
+        for line in parsed(UNKNOWN) {
+            let line = line?;
+            if line.boot_ns < since {
+                older.insert(line.conn);
+            } else if !older.contains(&line.conn) {
+                unknown.push(line);
+            }
+        }
+        let lines = namespaces.iter().flat_map(|netns| parsed(*netns));
+        let mut lines = lines.collect::<Result<Vec<_>>>()?;
+        lines.extend(unknown);
+        lines.sort_by_key(|line| line.boot_ns);
+        Ok(lines)
     }
 
     fn add(&mut self, line: String) {
@@ -100,10 +123,11 @@ impl Lines {
         let netns = line
             .split_once("\"netns\":")
             .filter(|_| line.starts_with("{\"type\":\"transition\""))
-            .and_then(|(_, rest)| rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok());
+            .and_then(|(_, rest)| rest.split([',', '}']).next())
+            .map(|netns| netns.parse().unwrap_or(UNKNOWN));
         match netns {
             // The host's own connections may be many.
-            Some(netns) if !namespace::is_ours(netns) => {}
+            Some(netns) if netns != UNKNOWN && !namespace::is_ours(netns) => {}
             Some(netns) => self.transitions.entry(netns).or_default().push(line.into()),
             None => self.others.push(line),
         }
@@ -113,7 +137,11 @@ impl Lines {
 impl Tracer {
     /// Starts a tracer and waits until it sees connections.
     pub(crate) fn start(arguments: &[&str]) -> Result<Self> {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_tcptrace"))
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tcptrace"));
+        if let Some(mode) = mode::of_run()? {
+            mode.prepare(&mut command);
+        }
+        let mut child = command
             .args(["watch", "--json"])
             .args(arguments)
             .stdin(Stdio::null())
@@ -153,7 +181,7 @@ impl Tracer {
         };
         let netns = Namespace::new()?;
         let deadline = Instant::now() + PATIENCE;
-        while tracer.lines(netns.inode())?.is_empty() {
+        while tracer.feed.lock().count(netns.inode()) == 0 {
             ensure!(
                 Instant::now() < deadline,
                 "the tracer shows nothing after {PATIENCE:?}: {}",
@@ -200,11 +228,16 @@ impl Tracer {
             })
         };
         // No line is looked at twice: there may be very many.
-        let looked_at = Cell::new(self.feed.lock().count(netns.inode()));
+        let places = [netns.inode(), UNKNOWN].map(|netns| {
+            let looked_at = self.feed.lock().of(netns).len();
+            (netns, Cell::new(looked_at))
+        });
         netns.refuse(port)?;
         let came = self.wait(LATENCY, |lines| {
-            let lines = lines.transitions.get(&netns.inode()).map_or(&[][..], Vec::as_slice);
-            lines[looked_at.replace(lines.len())..].iter().any(is_end)
+            places.iter().any(|(netns, looked_at)| {
+                let lines = lines.of(*netns);
+                lines[looked_at.replace(lines.len())..].iter().any(is_end)
+            })
         })?;
         ensure!(
             came,
@@ -214,10 +247,9 @@ impl Tracer {
         Ok(())
     }
 
-    /// The transitions of a namespace so far.
-    pub(crate) fn lines(&self, netns: u64) -> Result<Vec<Line>> {
-        let lines = self.feed.lock().transitions.get(&netns).cloned().unwrap_or_default();
-        lines.iter().map(|line| Line::parse(line)).collect()
+    /// The transitions of some namespaces so far, as [`Lines::transitions`] tells them.
+    pub(crate) fn lines(&self, namespaces: &[u64], since: u64) -> Result<Vec<Line>> {
+        self.feed.lock().transitions(namespaces, since)
     }
 
     /// Ends it in order and checks that it says so, and that nothing was lost.

@@ -1,5 +1,7 @@
 //! Families, namespaces and protocols.
 
+use socket2::{Domain, Protocol, Socket, Type};
+
 use super::{Row, row};
 
 pub(super) const ROWS: &[Row] = &[
@@ -108,7 +110,12 @@ pub(super) const ROWS: &[Row] = &[
            ESTABLISHED -> CLOSE_WAIT  srv?
            CLOSE_WAIT  -> LAST_ACK    srv?
            LAST_ACK    -> CLOSE       srv? fin",
-    ),
+    )
+    .needing("MPTCP", has_mptcp),
     // SCTP would need CONFIG_IP_SCTP, which kernels rarely have built in. That its states, which
     // reuse the numbers of TCP, are not shown follows from the protocol number, as for MPTCP.
 ];
+
+fn has_mptcp() -> bool {
+    Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::MPTCP)).is_ok()
+}

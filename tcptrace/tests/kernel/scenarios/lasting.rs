@@ -79,8 +79,8 @@ pub(super) const ROWS: &[Row] = &[
     ),
     row(
         "TIME_WAIT: the client's port is used again",
-        "sysctl net.ipv4.tcp_tw_reuse_delay 1
-         srv listen L :80
+        // The kernel waits a second, or to the next, before it takes the port from a minisock.
+        "srv listen L :80
          cli bind C :7000
          cli connect C :80
          srv accept S L
@@ -88,7 +88,7 @@ pub(super) const ROWS: &[Row] = &[
          srv eof S
          srv close S
          cli until C CLOSE
-         wait 200ms
+         wait 1.2s
          cli bind D :7000
          cli connect D :80
          srv accept T L",

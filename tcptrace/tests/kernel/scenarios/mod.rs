@@ -6,18 +6,23 @@ mod kinds;
 mod lasting;
 mod sharing;
 
-use std::{cell::Cell, time::Duration};
+use std::{cell::Cell, fs, time::Duration};
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 use libtest_mimic::Trial;
+use tcptrace::kernel::btf::Btf;
 
 use crate::{
+    classic,
     compare::compare,
-    expect,
+    expect::{self, Expected},
+    mode::{self, Mode},
     namespace::Namespace,
-    needing_root, script,
+    needing_root,
+    script::{self, Step},
     stage::{Record, Stage},
-    tracer,
+    sys, tracer,
+    verdict::{self, Verdict},
 };
 
 /// How long the lines may take after the last step, beside the dwells that the row names.
@@ -28,10 +33,35 @@ struct Row {
     name: &'static str,
     steps: &'static str,
     expected: &'static str,
+    lacking: Option<Lacking>,
+    needs: Option<Needed>,
+}
+
+/// What not every kernel is built with.
+struct Needed {
+    name: &'static str,
+    is_there: fn() -> bool,
+}
+
+/// What a row expects of a kernel that lacks something, and how that is called among the limits.
+struct Lacking {
+    is_there: fn(&Btf) -> bool,
+    limit: &'static str,
+    expected: &'static str,
 }
 
 const fn row(name: &'static str, steps: &'static str, expected: &'static str) -> Row {
-    Row { name, steps, expected }
+    Row { name, steps, expected, lacking: None, needs: None }
+}
+
+impl Row {
+    const fn or(self, lacking: Lacking) -> Self {
+        Self { lacking: Some(lacking), ..self }
+    }
+
+    const fn needing(self, name: &'static str, is_there: fn() -> bool) -> Self {
+        Self { needs: Some(Needed { name, is_there }), ..self }
+    }
 }
 
 /// All scenarios, the longest first.
@@ -39,23 +69,64 @@ pub(crate) fn trials() -> impl Iterator<Item = Trial> {
     [lasting::ROWS, closing::ROWS, failing::ROWS, sharing::ROWS, kinds::ROWS]
         .into_iter()
         .flatten()
-        .map(|row| Trial::test(row.name, needing_root(|| play(row))))
+        .map(|row| {
+            Trial::test(row.name, || {
+                if let Some(needed) = &row.needs
+                    && !(needed.is_there)()
+                {
+                    // There is nothing to be wrong about.
+                    return Ok(verdict::note(row.name, &Verdict::Absent(needed.name))?);
+                }
+                let outcome = needing_root(|| play(row))();
+                let verdict = match &outcome {
+                    Ok(()) => Verdict::Right { limits: limits(row)? },
+                    Err(failed) => Verdict::Failed(failed.message().unwrap_or_default()),
+                };
+                verdict::note(row.name, &verdict)?;
+                outcome
+            })
+        })
 }
 
-/// All rows as text: name, steps, expected lines.
-pub(crate) fn texts() -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
-    [lasting::ROWS, closing::ROWS, failing::ROWS, sharing::ROWS, kinds::ROWS]
-        .into_iter()
-        .flatten()
-        .map(|row| (row.name, row.steps, row.expected))
+/// What the way of tracing of this run cannot tell of a scenario.
+fn limits(row: &Row) -> Result<Vec<&'static str>> {
+    Ok(expected(row, &script::parse(row.steps)?)?.1)
+}
+
+/// The lines that this way of tracing must tell, and the names of what it cannot.
+fn expected(row: &Row, steps: &[Step]) -> Result<(Vec<Expected>, Vec<&'static str>)> {
+    if mode::of_run()? == Some(Mode::Classic) {
+        return Ok(classic::expected(&expect::parse(row.expected)?, steps));
+    }
+    match &row.lacking {
+        Some(lacking) if !(lacking.is_there)(&kernel_btf()?) => {
+            Ok((expect::parse(lacking.expected)?, vec![lacking.limit]))
+        }
+        _ => Ok((expect::parse(row.expected)?, Vec::new())),
+    }
+}
+
+/// What this kernel has, as it says itself: never its version.
+fn kernel_btf() -> Result<Btf> {
+    Btf::parse(fs::read("/sys/kernel/btf/vmlinux").context("this kernel has no BTF")?)
+}
+
+/// All rows as text: name, steps, and the lines expected of each kernel.
+pub(crate) fn texts() -> impl Iterator<Item = (&'static str, &'static str, Vec<&'static str>)> {
+    let rows = [lasting::ROWS, closing::ROWS, failing::ROWS, sharing::ROWS, kinds::ROWS];
+    rows.into_iter().flatten().map(|row| {
+        let lacking = row.lacking.as_ref().map(|lacking| lacking.expected);
+        (row.name, row.steps, [row.expected].into_iter().chain(lacking).collect())
+    })
 }
 
 fn play(row: &Row) -> Result<()> {
     let steps = script::parse(row.steps)?;
     script::check_waits(&steps)?;
-    let expected = expect::parse(row.expected)?;
+    let (expected, _) = expected(row, &steps)?;
     // The tracer must be there before the first socket.
     let shared = tracer::shared()?;
+    let begin = sys::boot_ns();
     let mut stage = Stage::new()?;
     for step in &steps {
         stage.play(step)?;
@@ -67,10 +138,7 @@ fn play(row: &Row) -> Result<()> {
         .map(Namespace::inode)
         .collect();
     let verdict = |record: &Record| -> Result<Option<String>> {
-        let mut lines = Vec::new();
-        for netns in &namespaces {
-            lines.extend(tracer.lines(*netns)?);
-        }
+        let lines = tracer.lines(&namespaces, begin)?;
         Ok(compare(&expected, &lines, record, tracer.ready_ns()))
     };
     // What a softirq or a timer does comes after the steps: wait until all is there. Lines of a
@@ -79,7 +147,7 @@ fn play(row: &Row) -> Result<()> {
     tracer.wait(expect::patience(&expected, PATIENCE), |lines| {
         let count = namespaces.iter().map(|netns| lines.count(*netns)).sum();
         seen.replace(count) != count
-            && lines.transitions(&namespaces).is_ok_and(|lines| {
+            && lines.transitions(&namespaces, begin).is_ok_and(|lines| {
                 compare(&expected, &lines, &stage.record, tracer.ready_ns()).is_none()
             })
     })?;

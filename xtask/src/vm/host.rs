@@ -1,0 +1,29 @@
+//! The kernel that is running, which needs no machine.
+
+use std::fs;
+
+use anyhow::{Context as _, Result};
+
+use super::Paths;
+use crate::project;
+
+/// Plays the scenarios by the BTF tracepoint alone: the classic one names no network namespace, so that
+/// what else this machine does could not be told from them.
+pub(super) fn play(paths: &Paths, filter: &[String]) -> Result<(String, String)> {
+    let folder = paths.folder.join("host");
+    fs::create_dir_all(&folder).context("cannot make a folder for the verdicts")?;
+    let verdicts = folder.join("verdicts");
+    if verdicts.is_file() {
+        fs::remove_file(&verdicts).context("cannot remove the verdicts of an earlier run")?;
+    }
+    let mut suite = project::as_root("env".as_ref())?;
+    suite.arg("TCPTRACE_TEST_MODE=btf");
+    suite.arg(format!("TCPTRACE_TEST_VERDICTS={}", verdicts.display()));
+    suite.arg(&paths.tests).args(filter);
+    // What failed is in the verdicts.
+    let shown = project::show(&suite);
+    suite.status().with_context(|| format!("cannot start `{shown}`"))?;
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").context("no release")?;
+    let verdicts = fs::read_to_string(&verdicts).context("there are no verdicts")?;
+    Ok((release.trim().to_owned(), verdicts))
+}
