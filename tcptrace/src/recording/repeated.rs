@@ -1,6 +1,6 @@
 //! Columns of values that a batch has few of: each is written once, and then called by its place.
 
-use std::{fmt::Debug, hash::Hash, marker::PhantomData, sync::Arc};
+use std::{collections::HashMap, fmt::Debug, hash::Hash, marker::PhantomData, sync::Arc};
 
 use arrow_array::{
     Array, ArrayRef, BinaryArray, DictionaryArray, FixedSizeBinaryArray, UInt64Array,
@@ -14,7 +14,6 @@ use super::{
     column::{Column, Numbers, known},
     turn::BLOCK,
 };
-use crate::model::map::HashMap;
 
 /// Bytes of an address.
 const ADDRESS: i32 = 16;
@@ -111,7 +110,7 @@ impl Value for Number {
 pub(super) struct Repeated<V: Value> {
     keys: Numbers<Int16Type>,
     values: Vec<V::Cell>,
-    places: HashMap<V::Cell, i16>,
+    places: HashMap<V::Cell, i16, foldhash::fast::RandomState>,
     /// The last two: mostly one or the other comes again.
     last: [(V::Cell, i16); 2],
 }
