@@ -207,7 +207,7 @@ impl Detector {
 
         let mut report = Report::new(&snapshot, &all, tracker, &self.options);
         self.growth.note(looked_at, &report.sizes);
-        self.resolve_absent(looked_at, &all, &report, &snapshot, changes);
+        self.resolve_absent(at, &all, &report, &snapshot, changes);
         let mut news: BTreeMap<GroupKey, Vec<Finding>> = BTreeMap::new();
         for found in std::mem::take(&mut report.found) {
             let Some(size) = report.sizes.get(&found.key) else {
@@ -265,8 +265,9 @@ impl Detector {
         all.iter().filter_map(again).min()
     }
 
-    /// What was told and is not there any more has ended between two looks. What has become something
-    /// else meanwhile, say accepted but not closed, is no longer what was told either.
+    /// What was told and is not there any more has ended between two looks, at the latest when this one
+    /// was complete: descriptors are looked at after sockets. What has become something else meanwhile,
+    /// say accepted but not closed, is no longer what was told either.
     fn resolve_absent(
         &mut self,
         at: Timestamp,
