@@ -22,6 +22,8 @@ const ADDRESS: i32 = 16;
 pub(super) trait Value: Debug + Default {
     /// What a row has of it.
     type Cell: Copy + Debug + Default + Eq + Hash;
+    /// Some bits that differ where values do, mostly.
+    fn bits(cell: Self::Cell) -> u64;
     /// Its type in Arrow.
     fn data_type() -> DataType;
     /// An array of them.
@@ -30,12 +32,22 @@ pub(super) trait Value: Debug + Default {
     fn read(array: &ArrayRef) -> Option<Vec<Self::Cell>>;
 }
 
+fn mixed(bits: u128) -> u64 {
+    let folded = bits as u64 ^ (bits >> 64) as u64;
+    // The upper bits of a product depend on all of its factors.
+    folded.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32
+}
+
 /// Command names, padded with zeros.
 #[derive(Debug, Default)]
 pub(super) struct Comm;
 
 impl Value for Comm {
     type Cell = [u8; 16];
+
+    fn bits(cell: Self::Cell) -> u64 {
+        mixed(u128::from_ne_bytes(cell))
+    }
 
     fn data_type() -> DataType {
         DataType::Binary
@@ -69,6 +81,10 @@ pub(super) struct Address;
 impl Value for Address {
     type Cell = [u8; ADDRESS as usize];
 
+    fn bits(cell: Self::Cell) -> u64 {
+        mixed(u128::from_ne_bytes(cell))
+    }
+
     fn data_type() -> DataType {
         DataType::FixedSizeBinary(ADDRESS)
     }
@@ -92,6 +108,10 @@ pub(super) struct Number;
 impl Value for Number {
     type Cell = u64;
 
+    fn bits(cell: u64) -> u64 {
+        mixed(cell.into())
+    }
+
     fn data_type() -> DataType {
         DataType::UInt64
     }
@@ -111,9 +131,13 @@ pub(super) struct Repeated<V: Value> {
     keys: Numbers<Int16Type>,
     values: Vec<V::Cell>,
     places: HashMap<V::Cell, i16, foldhash::fast::RandomState>,
-    /// The last two: mostly one or the other comes again.
-    last: [(V::Cell, i16); 2],
+    /// Values that came lately, by some of their bits: mostly one of them comes again.
+    recent: [(V::Cell, i16); RECENT],
 }
+
+const RECENT: usize = 64;
+/// The place of a value that never came.
+const NOWHERE: i16 = -1;
 
 impl<V: Value> Default for Repeated<V> {
     fn default() -> Self {
@@ -121,7 +145,7 @@ impl<V: Value> Default for Repeated<V> {
             keys: Numbers::default(),
             values: Vec::new(),
             places: HashMap::default(),
-            last: Default::default(),
+            recent: [(V::Cell::default(), NOWHERE); RECENT],
         }
     }
 }
@@ -134,21 +158,17 @@ impl<V: Value> Repeated<V> {
 
     #[inline]
     fn place(&mut self, value: V::Cell) -> i16 {
-        let [last, before] = self.last;
-        if last.0 == value && !self.values.is_empty() {
-            return last.1;
+        let slot = V::bits(value) as usize % RECENT;
+        let (recent, place) = self.recent[slot];
+        if recent == value && place != NOWHERE {
+            return place;
         }
-        let place = if before.0 == value && self.values.len() > 1 {
-            before.1
-        } else {
-            let next = i16::try_from(self.values.len()).unwrap_or(i16::MAX);
-            let place = *self.places.entry(value).or_insert(next);
-            if place == next {
-                self.values.push(value);
-            }
-            place
-        };
-        self.last = [(value, place), last];
+        let next = i16::try_from(self.values.len()).unwrap_or(i16::MAX);
+        let place = *self.places.entry(value).or_insert(next);
+        if place == next {
+            self.values.push(value);
+        }
+        self.recent[slot] = (value, place);
         place
     }
 }
@@ -186,7 +206,7 @@ impl<V: Value> Column for Repeated<V> {
         let values = V::array(&self.values);
         self.values.clear();
         self.places.clear();
-        self.last = Default::default();
+        self.recent = [(V::Cell::default(), NOWHERE); RECENT];
         DictionaryArray::try_new(self.keys.array(rows), values)
             .map_or_else(|_| new_null_array(&Self::data_type(), rows), |array| Arc::new(array))
     }

@@ -49,6 +49,8 @@ pub struct Encoder {
     /// How many they are, less than a block.
     open: usize,
     rows: usize,
+    /// There is no room for another block.
+    is_full: bool,
     text: usize,
     schema: Arc<Schema>,
     stream: StreamWriter<Vec<u8>>,
@@ -78,7 +80,16 @@ impl Encoder {
         let stream = StreamWriter::try_new_with_options(Vec::new(), &schema, options)
             .context("cannot begin a recording")?;
         let columns = Columns::default();
-        Ok(Self { columns, block: Box::default(), open: 0, rows: 0, text: 0, schema, stream })
+        Ok(Self {
+            columns,
+            block: Box::default(),
+            open: 0,
+            rows: 0,
+            is_full: false,
+            text: 0,
+            schema,
+            stream,
+        })
     }
 
     /// Adds an event to the open batch.
@@ -102,6 +113,7 @@ impl Encoder {
 
     fn take_block(&mut self) {
         self.columns.take(self.rows - self.open, self.open, &mut self.block);
+        self.is_full = self.rows >= MAX_ROWS || self.columns.is_full();
         self.open = 0;
     }
 
@@ -114,7 +126,7 @@ impl Encoder {
     /// Whether the open batch should be closed.
     #[must_use]
     pub fn is_full(&self) -> bool {
-        self.rows >= MAX_ROWS || self.text >= MAX_TEXT || self.columns.is_full()
+        self.is_full || self.text >= MAX_TEXT
     }
 
     /// Closes the open batch, if it has any event; returns the bytes to be written in one go.
@@ -126,7 +138,7 @@ impl Encoder {
             self.take_block();
             let batch =
                 self.columns.batch(&self.schema, self.rows).context("cannot close a batch")?;
-            (self.rows, self.text) = (0, 0);
+            (self.rows, self.text, self.is_full) = (0, 0, false);
             self.stream.write(&batch).context("cannot encode a batch")?;
         }
         Ok(std::mem::take(self.stream.get_mut()))
@@ -136,7 +148,7 @@ impl Encoder {
     /// closed one may have the dictionary that those after it go on with.
     pub fn drop_batch(&mut self) -> usize {
         self.columns = Columns::default();
-        (self.open, self.text) = (0, 0);
+        (self.open, self.text, self.is_full) = (0, 0, false);
         std::mem::take(&mut self.rows)
     }
 

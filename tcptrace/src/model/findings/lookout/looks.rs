@@ -21,6 +21,8 @@ const MAX_ENDS: usize = 1_000;
 pub(super) struct Looks {
     namespaces: HashMap<u32, Namespace>,
     last_end: Timestamp,
+    /// The look that the last end has, if that is still planned.
+    last: Option<(u32, Timestamp)>,
 }
 
 #[derive(Debug, Default)]
@@ -44,6 +46,13 @@ impl Looks {
     pub(super) fn ends(&mut self, netns: u32, deadline: Timestamp) {
         let look = deadline + LOOK_AFTER_DEADLINE;
         self.last_end = self.last_end.max(deadline + GIVEN_UP);
+        let is_near = |other: &Timestamp| {
+            *other <= look + LOOK_AFTER_DEADLINE && look <= *other + LOOK_AFTER_DEADLINE
+        };
+        // Those that begin together end together.
+        if self.last.is_some_and(|(last, look)| last == netns && is_near(&look)) {
+            return;
+        }
         let ends = &mut self.namespaces.entry(netns).or_default().ends;
         // Nearly all come in order.
         let place = match ends.back() {
@@ -52,15 +61,13 @@ impl Looks {
             }
             _ => ends.len(),
         };
-        let is_near = |other: &Timestamp| {
-            *other <= look + LOOK_AFTER_DEADLINE && look <= *other + LOOK_AFTER_DEADLINE
-        };
         let before = place.checked_sub(1).and_then(|before| ends.get(before));
-        if before.is_some_and(is_near) || ends.get(place).is_some_and(is_near) {
-            return;
-        }
-        if ends.len() < MAX_ENDS {
+        let near = before.filter(|at| is_near(at)).or(ends.get(place).filter(|at| is_near(at)));
+        if let Some(near) = near {
+            self.last = Some((netns, *near));
+        } else if ends.len() < MAX_ENDS {
             ends.insert(place, look);
+            self.last = Some((netns, look));
         }
     }
 
@@ -78,6 +85,7 @@ impl Looks {
     /// Plans the next looks after a dump. A namespace that was due and is not among them could not
     /// be walked.
     pub(super) fn plan(&mut self, end: &DumpEnd) {
+        self.last = None;
         for (netns, namespace) in &mut self.namespaces {
             let is_over = |look: &Timestamp| *look <= end.started;
             let was_due = namespace.next().is_some_and(|next| is_over(&next));
