@@ -33,6 +33,10 @@ pub(super) trait Column: Default {
     /// Adds a block of rows, the first of which is row `begin`. Those whose bit is set in `known` have a
     /// value; the others may be overwritten.
     fn take(&mut self, begin: usize, known: u64, cells: &mut [Self::Cell]);
+    /// Whether it might have no room for another block.
+    fn is_full(&self) -> bool {
+        false
+    }
     /// The array of the first `rows` rows; the column is empty afterwards.
     fn finish(&mut self, rows: usize) -> ArrayRef;
     /// Reads an array of this type; `None` if it is of another.

@@ -101,7 +101,7 @@ impl Value for Address {
     }
 }
 
-/// Numbers of which few are large.
+/// Numbers that are wide and rare, or few.
 #[derive(Debug, Default)]
 pub(super) struct Number;
 
@@ -151,11 +151,6 @@ impl<V: Value> Default for Repeated<V> {
 }
 
 impl<V: Value> Repeated<V> {
-    /// Whether another block might have more values than places.
-    pub(super) fn is_full(&self) -> bool {
-        self.values.len() + BLOCK > i16::MAX as usize
-    }
-
     #[inline]
     fn place(&mut self, value: V::Cell) -> i16 {
         let slot = V::bits(value) as usize % RECENT;
@@ -200,6 +195,11 @@ impl<V: Value> Column for Repeated<V> {
             rest &= rest - 1;
         }
         self.keys.take(begin, known, &mut keys[..cells.len()]);
+    }
+
+    /// Another block might have more values than there are places left.
+    fn is_full(&self) -> bool {
+        self.values.len() + BLOCK > i16::MAX as usize
     }
 
     fn finish(&mut self, rows: usize) -> ArrayRef {

@@ -97,6 +97,11 @@ macro_rules! columns {
                 }
             }
 
+            /// Whether the batch has no room for another block, however few its rows are.
+            pub(super) fn is_full(&self) -> bool {
+                $(self.$name.is_full())||*
+            }
+
             fn finish(&mut self, rows: usize) -> Vec<ArrayRef> {
                 vec![$(self.$name.finish(rows),)*]
             }
@@ -196,7 +201,7 @@ columns! {
     /// Id of the cgroup in which the socket was created.
     cgroup_id: Repeated<repeated::Number>;
     /// How long the minisock of an orphan will wait, ns.
-    orphan_lifetime_ns: Numbers<UInt64Type>;
+    orphan_lifetime_ns: Repeated<repeated::Number>;
     /// What a hook saw.
     hook: Names<Hooks>;
     /// Which kernel structure a socket is.
@@ -208,15 +213,15 @@ columns! {
     /// Armed timer.
     timer: Names<Timers>;
     /// When it fires, ns of the boot-time clock.
-    timer_expires_ns: Numbers<UInt64Type>;
+    timer_expires_ns: Repeated<repeated::Number>;
     /// When the last ACK arrived.
-    last_ack_ns: Numbers<UInt64Type>;
+    last_ack_ns: Repeated<repeated::Number>;
     /// When data last arrived.
-    last_data_ns: Numbers<UInt64Type>;
+    last_data_ns: Repeated<repeated::Number>;
     /// When data was last sent.
-    last_sent_ns: Numbers<UInt64Type>;
+    last_sent_ns: Repeated<repeated::Number>;
     /// Since when it waits.
-    waiting_ns: Numbers<UInt64Type>;
+    waiting_ns: Repeated<repeated::Number>;
     /// Descriptor number.
     fd: Numbers<UInt32Type>;
     /// The new process of a fork.
@@ -226,7 +231,7 @@ columns! {
     /// Path of the cgroup of a process.
     cgroup: Bytes;
     /// How many records were lost.
-    count: Numbers<UInt64Type>;
+    count: Repeated<repeated::Number>;
     /// Why.
     why: Names<Losses>;
     /// The wall clock at `boot_ns`, ns since 1970-01-01 UTC.
@@ -262,12 +267,6 @@ pub(super) fn schema(metadata: HashMap<String, String>) -> Arc<Schema> {
 }
 
 impl Columns {
-    /// Whether the batch has room for no other block, however few its rows are.
-    pub(super) fn is_full(&self) -> bool {
-        let Self { laddr, raddr, comm, cgroup_id, .. } = self;
-        laddr.is_full() || raddr.is_full() || comm.is_full() || cgroup_id.is_full()
-    }
-
     /// Closes the batch and begins a new one.
     ///
     /// # Errors
