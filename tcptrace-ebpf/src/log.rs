@@ -1,9 +1,9 @@
 //! What the programs log when they are asked to: a program of its own, because a log statement is a
 //! call of a subprogram.
 //!
-//! A program with subprograms has no exception table for its main part in some kernels (seen on 5.10;
-//! "bpf: ensure main program has an extable", 6.4): a load by BTF type that faults then takes the
-//! kernel down. So no program with such loads may have subprograms, and this one reads by the helper.
+//! On 5.10 a load by BTF type that faults takes the kernel down if its program has subprograms, and does
+//! no harm if it has none (both seen there; it dies looking for the exception table). So no program with
+//! such loads may have any, and this one reads by the helper.
 
 use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 

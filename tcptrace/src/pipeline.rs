@@ -92,12 +92,13 @@ impl Pipeline {
         clock: ClockSample,
         prints: bool,
     ) -> Self {
+        let lookout = Lookout::new(limits, options.destroy_hook);
         let pipeline = if prints {
             Self::tracked(options, filter, clock)
         } else {
             Self::new(View::Untold, filter, clock)
         };
-        Self { lookout: Some(Box::new(Lookout::new(limits))), ..pipeline }
+        Self { lookout: Some(Box::new(lookout)), ..pipeline }
     }
 
     /// A pipeline that tracks connections and tells everything: what they did and which are stuck.

@@ -1,6 +1,6 @@
 //! Columns of values that a batch has few of: each is written once, and then called by its place.
 
-use std::{collections::HashMap, fmt::Debug, hash::Hash, marker::PhantomData, sync::Arc};
+use std::{collections::HashMap, fmt::Debug, hash::Hash, sync::Arc};
 
 use arrow_array::{
     Array, ArrayRef, BinaryArray, DictionaryArray, FixedSizeBinaryArray, UInt64Array,
@@ -226,7 +226,7 @@ impl<V: Value> Column for Repeated<V> {
             .or_else(|| keys::<Int32Type>(array))
             .unwrap_or_else(|| ((0..array.len() as i32).collect(), array));
         let nulls = array.nulls().cloned();
-        Some(RepeatedView::<V> { nulls, places, values: V::read(values)?, kind: PhantomData })
+        Some(RepeatedView::<V> { nulls, places, values: V::read(values)? })
     }
 
     fn give(view: &Self::View, begin: usize, cells: &mut [V::Cell]) -> u64 {
@@ -250,5 +250,4 @@ pub(super) struct RepeatedView<V: Value> {
     nulls: Option<NullBuffer>,
     places: Vec<i32>,
     values: Vec<V::Cell>,
-    kind: PhantomData<V>,
 }

@@ -138,14 +138,20 @@ fn copied_program() -> Result<PathBuf> {
     Ok(copy)
 }
 
+/// `stuck` of a namespace, once it traces.
+pub(crate) fn live_stuck(netns: &str) -> Result<Run> {
+    let live = ["stuck", "--json", "--for", "1s", "--netns", netns, "-vv"];
+    let mut live = Run::start(Command::new(PROGRAM).args(live))?;
+    // It traces when it has looked at what there is.
+    live.line(|line| line.contains("a snapshot is complete"))?;
+    Ok(live)
+}
+
 fn same_as_live() -> Result<()> {
     let mut stage = Stage::new()?;
     let netns = stage.here.path();
     let mut recorder = Recorder::start("same", &stage)?;
-    let live = ["stuck", "--json", "--for", "1s", "--netns", &netns, "-vv"];
-    let mut live = Run::start(Command::new(PROGRAM).args(live))?;
-    // It traces when it has looked at what there is.
-    live.line(|line| line.contains("a snapshot is complete"))?;
+    let mut live = live_stuck(&netns)?;
     for step in script::parse(STEPS)? {
         stage.play(&step)?;
     }

@@ -35,9 +35,8 @@ pub(crate) fn trials() -> impl Iterator<Item = Trial> {
     all.into_iter().map(|(name, check)| Trial::test(name, move || outcome(check())))
 }
 
-/// Some kernels have no exception table for the main part of a program with subprograms (seen on 5.10;
-/// "bpf: ensure main program has an extable", 6.4). There a load by BTF type that faults, as loads
-/// through the pointers of a socket may, takes the kernel down.
+/// On 5.10 a load by BTF type that faults, as loads through the pointers of a socket may, takes the
+/// kernel down if its program has subprograms (seen there).
 fn no_subprograms() -> Result<()> {
     static OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/tcptrace-ebpf"));
     /// They read by the helper, or through pointers that are always good.

@@ -1,6 +1,6 @@
 //! A recorder that prints nothing: it follows no connection, and yet must look when it matters.
 
-use std::{collections::BTreeSet, process::Command};
+use std::collections::BTreeSet;
 
 use anyhow::{Result, ensure};
 use libtest_mimic::Trial;
@@ -14,11 +14,10 @@ use tcptrace_common::tcp_state::TcpState;
 
 use crate::{
     needing_root,
-    recorded::{FINDINGS, STEPS, facts, lines},
-    recorder::{Folder, PROGRAM, Running, read, record, until},
+    recorded::{FINDINGS, STEPS, facts, lines, live_stuck},
+    recorder::{Folder, Running, read, record, until},
     script,
     stage::Stage,
-    surroundings::Run,
 };
 
 pub(crate) fn trials() -> [Trial; 2] {
@@ -41,11 +40,7 @@ fn findings() -> Result<()> {
         let watched = if path.exists() { read(&["watch"], &files)?.stdout } else { Vec::new() };
         Ok(String::from_utf8_lossy(&watched).lines().count() > 1)
     })?;
-    let netns = stage.here.path();
-    let live = ["stuck", "--json", "--for", "1s", "--netns", &netns, "-vv"];
-    let mut live = Run::start(Command::new(PROGRAM).args(live))?;
-    // It traces when it has looked at what there is.
-    live.line(|line| line.contains("a snapshot is complete"))?;
+    let mut live = live_stuck(&stage.here.path())?;
     for step in script::parse(STEPS)? {
         stage.play(&step)?;
     }

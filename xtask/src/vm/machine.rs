@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(900);
 const LOOK: Duration = Duration::from_millis(200);
 /// The end of the console is shown when something went wrong: this many lines.
 const LINES: usize = 60;
-/// QEMU 7.2 gets `cmpxchg16b` wrong at times, which the allocator of 6.12 does not survive.
+/// With `cmpxchg16b`, which its allocator uses, 6.12 has crashed at boot under emulation.
 const CPU: &str = "max,-cx16";
 const MEMORY: &str = "2G";
 /// The console is the first serial line. A kernel that panics restarts at once, which ends QEMU.

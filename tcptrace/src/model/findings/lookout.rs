@@ -45,6 +45,8 @@ pub struct Lookout {
     limits: Limits,
     /// The shortest of them.
     shortest: Duration,
+    /// `tcp_destroy_sock` is being traced.
+    destroy_hook: bool,
     sockets: HashMap<u64, Followed>,
     looks: Looks,
     snapshot: Snapshot,
@@ -60,10 +62,11 @@ pub struct Lookout {
 }
 
 impl Lookout {
-    /// A lookout for what passes these limits; a snapshot is due at once.
+    /// A lookout for what passes these limits; a snapshot is due at once. `destroy_hook` is whether
+    /// `tcp_destroy_sock` is being traced.
     #[must_use]
-    pub fn new(limits: Limits) -> Self {
-        Self { shortest: limits.shortest(), limits, ..Self::default() }
+    pub fn new(limits: Limits, destroy_hook: bool) -> Self {
+        Self { shortest: limits.shortest(), limits, destroy_hook, ..Self::default() }
     }
 
     /// What was counted so far: transitions, as they were told, and losses.
@@ -118,7 +121,8 @@ impl Lookout {
         self.summary.count(to);
         if to == TcpState::Close {
             self.note_minisock(transition);
-            if fields.is_none() || dead || kernel {
+            // Without the hook nobody says when the descriptor goes.
+            if fields.is_none() || dead || kernel || !self.destroy_hook {
                 self.sockets.remove(&skaddr);
                 return;
             }
@@ -128,9 +132,8 @@ impl Lookout {
             let goes_on = socket.state == from;
             *socket = Followed { has_user: owned || goes_on && socket.has_user, ..entered };
         } else if self.sockets.len() < MAX_SOCKETS {
+            // Of what finds no room nothing is lost: it is looked for every few seconds too.
             self.sockets.insert(skaddr, entered);
-        } else {
-            self.summary.evicted += 1;
         }
         // Of nearly all, another comes first.
         if at + self.shortest < self.next {
