@@ -30,6 +30,7 @@ pub fn run(args: &ListArgs) -> Result<ExitCode> {
         KernelSource::start(&SourceOptions {
             ring_bytes: 4096,
             netns: filter.netns,
+            look_only: true,
             ..SourceOptions::default()
         })?
     };

@@ -1,20 +1,21 @@
 //! A reader for the kernel's BTF, reduced to what the loader asks: where a field lies in a
-//! structure, and how many arguments a tracepoint has.
+//! structure, how many arguments a tracepoint has, and which number a type has.
 //!
 //! The bytes come from a file and are treated as hostile: every offset is checked, every walk is
 //! bounded. (Format: Documentation/bpf/btf.rst, version 1, as of 7.2.)
 
-use std::collections::HashMap;
-
 use anyhow::{Context as _, Result, bail, ensure};
 
 const MAGIC: u16 = 0xeb9f;
+/// Length of the header in version 1.
+const HEADER_LENGTH: u32 = 24;
 const KIND_PTR: u32 = 2;
 const KIND_STRUCT: u32 = 4;
 const KIND_UNION: u32 = 5;
 const KIND_TYPEDEF: u32 = 8;
 const KIND_VOLATILE: u32 = 9;
 const KIND_CONST: u32 = 10;
+const KIND_FUNC: u32 = 12;
 const KIND_FUNC_PROTO: u32 = 13;
 /// Anonymous structures nest a few levels; a file that goes on and on is broken.
 const MAX_DEPTH: u32 = 16;
@@ -26,8 +27,18 @@ pub struct Btf {
     strings: (usize, usize),
     /// Where each type begins; type ids count from 1.
     types: Vec<u32>,
-    structures: HashMap<Vec<u8>, u32>,
-    typedefs: HashMap<Vec<u8>, u32>,
+    structures: Vec<Named>,
+    typedefs: Vec<Named>,
+    functions: Vec<Named>,
+}
+
+/// A type with a name. There are tens of thousands, of which a few are asked for: to search them costs
+/// less than to sort them.
+#[derive(Clone, Copy, Debug)]
+struct Named {
+    /// Where its name begins among the strings.
+    name: u32,
+    id: u32,
 }
 
 /// Where a field lies.
@@ -60,8 +71,9 @@ impl Btf {
             bytes,
             strings: (0, 0),
             types: Vec::new(),
-            structures: HashMap::new(),
-            typedefs: HashMap::new(),
+            structures: Vec::new(),
+            typedefs: Vec::new(),
+            functions: Vec::new(),
         };
         btf.index().context("not a usable BTF file")?;
         Ok(btf)
@@ -83,10 +95,11 @@ impl Btf {
         while at < types_end {
             let header = self.header(at)?;
             let id = u32::try_from(self.types.len() + 1).context("too many types")?;
-            let name = self.name(self.word(at)?).to_vec();
+            let named = Named { name: self.word(at)?, id };
             match header.kind {
-                KIND_STRUCT => drop(self.structures.entry(name).or_insert(id)),
-                KIND_TYPEDEF => drop(self.typedefs.entry(name).or_insert(id)),
+                KIND_STRUCT => self.structures.push(named),
+                KIND_TYPEDEF => self.typedefs.push(named),
+                KIND_FUNC => self.functions.push(named),
                 _ => {}
             }
             self.types.push(u32::try_from(at).context("too large")?);
@@ -99,7 +112,7 @@ impl Btf {
     /// through, pointers are not followed.
     #[must_use]
     pub fn field(&self, structure: &str, path: &str) -> Option<FieldOffset> {
-        let mut id = *self.structures.get(structure.as_bytes())?;
+        let mut id = self.find(&self.structures, structure)?;
         let mut found = FieldOffset { bits: 0, bitfield_size: 0 };
         for member in path.split('.') {
             let (offset, member_type) = self.member(id, member.as_bytes(), 0)?;
@@ -116,7 +129,7 @@ impl Btf {
     /// kernel has no such tracepoint.
     #[must_use]
     pub fn tracepoint_arguments(&self, name: &str) -> Option<u32> {
-        let typedef = *self.typedefs.get(format!("btf_trace_{name}").as_bytes())?;
+        let typedef = self.find(&self.typedefs, &tracepoint_type(name))?;
         let pointer = self.type_header(self.type_header(typedef)?.reference)?;
         let prototype = self.type_header(pointer.reference)?;
         if pointer.kind != KIND_PTR || prototype.kind != KIND_FUNC_PROTO {
@@ -124,6 +137,41 @@ impl Btf {
         }
         // The first parameter is the probe's private data.
         prototype.vlen.checked_sub(1)
+    }
+
+    /// BTF of these tracepoints and iterators and nothing else, as far as the kernel has them, each
+    /// under the number that it has in the kernel.
+    #[must_use]
+    pub fn only(&self, tracepoints: &[&str], iterators: &[&str]) -> Vec<u8> {
+        let tracepoints = tracepoints.iter().map(|name| tracepoint_type(name));
+        let tracepoints = tracepoints.map(|name| (KIND_TYPEDEF, &self.typedefs, name));
+        let iterators = iterators.iter().map(|name| format!("bpf_iter_{name}"));
+        let iterators = iterators.map(|name| (KIND_FUNC, &self.functions, name));
+        // What is not filled is a type of no kind, as long as these are.
+        let mut types: Vec<[u32; 3]> = Vec::new();
+        let mut strings = vec![0];
+        for (kind, among, name) in tracepoints.chain(iterators) {
+            let Some(id) = self.find(among, &name) else { continue };
+            types.resize(types.len().max(id as usize), [0; 3]);
+            types[id as usize - 1] = [length(&strings), kind << 24, 0];
+            strings.extend_from_slice(name.as_bytes());
+            strings.push(0);
+        }
+        let types: &[u8] = bytemuck::cast_slice(&types);
+        let [low, high] = MAGIC.to_ne_bytes();
+        let version = u32::from_ne_bytes([low, high, 1, 0]);
+        let header =
+            [version, HEADER_LENGTH, 0, length(types), length(types), length(&strings)];
+        [bytemuck::cast_slice(&header), types, &strings].concat()
+    }
+
+    /// The first of these types with this name.
+    fn find(&self, among: &[Named], name: &str) -> Option<u32> {
+        let found = among.iter().find(|named| {
+            let rest = self.string(named.name).and_then(|rest| rest.strip_prefix(name.as_bytes()));
+            rest.is_some_and(|rest| rest.first() == Some(&0))
+        });
+        found.map(|named| named.id)
     }
 
     fn member(&self, id: u32, wanted: &[u8], depth: u32) -> Option<(FieldOffset, u32)> {
@@ -183,12 +231,14 @@ impl Btf {
 
     /// The string at `offset`, empty if there is none.
     fn name(&self, offset: u32) -> &[u8] {
-        let (begin, end) = self.strings;
-        let rest = begin
-            .checked_add(offset as usize)
-            .filter(|&at| at < end)
-            .map_or(&[][..], |at| &self.bytes[at..end]);
+        let rest = self.string(offset).unwrap_or_default();
         rest.split(|&byte| byte == 0).next().unwrap_or_default()
+    }
+
+    /// The strings from the one at `offset` on.
+    fn string(&self, offset: u32) -> Option<&[u8]> {
+        let (begin, end) = self.strings;
+        self.bytes.get(begin.checked_add(offset as usize)?..end)
     }
 
     fn byte(&self, at: usize) -> Result<u8> {
@@ -199,6 +249,17 @@ impl Btf {
         let bytes = self.bytes.get(at..at + 4).context("it ends too early")?;
         Ok(u32::from_ne_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]))
     }
+}
+
+/// What is made of parsed BTF is no longer than that, the lengths of which have 32 bits.
+#[expect(clippy::cast_possible_truncation, reason = "see above")]
+fn length(bytes: &[u8]) -> u32 {
+    bytes.len() as u32
+}
+
+/// The type that the kernel gives a tracepoint.
+fn tracepoint_type(tracepoint: &str) -> String {
+    format!("btf_trace_{tracepoint}")
 }
 
 /// Bytes that follow the header of a type.
@@ -214,7 +275,7 @@ fn data_length(header: &TypeHeader) -> Result<usize> {
         // enum, func_proto
         6 | KIND_FUNC_PROTO => vlen * 8,
         // ptr, fwd, typedef, qualifiers, func, float, type_tag
-        KIND_PTR | 7..=12 | 16 | 18 => 0,
+        KIND_PTR | 7..=KIND_FUNC | 16 | 18 => 0,
         kind => bail!("type kind {kind} is newer than this reader"),
     })
 }

@@ -4,7 +4,7 @@ use std::{fs, path::PathBuf};
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use aya::{
-    Btf as AyaBtf, Ebpf, EbpfLoader, Endianness,
+    Btf as AyaBtf, Ebpf, Endianness,
     maps::{MapData, PerCpuArray, RingBuf},
     programs::{BtfTracePoint, Iter, ProgramError, TracePoint},
 };
@@ -14,7 +14,7 @@ use tcptrace_common::{
     symbols,
 };
 
-use super::{SourceOptions, btf::Btf, layout, tracepoint_format};
+use super::{SourceOptions, bare_loader::bare_loader, btf::Btf, layout, tracepoint_format};
 
 /// The programs, built by build.rs; empty in a build without them.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/tcptrace-ebpf"));
@@ -22,6 +22,33 @@ static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/tc
 const SET_STATE: &str = "inet_sock_set_state";
 /// The tracepoint that tells of new processes.
 const PROCESS_FORK: &str = "sched_process_fork";
+/// All tracepoints that programs are attached to by BTF.
+const TRACEPOINTS: [&str; 5] =
+    [SET_STATE, PROCESS_FORK, "tcp_destroy_sock", "tcp_receive_reset", "tcp_send_reset"];
+const ITERATORS: [Iterator; 2] = [
+    Iterator {
+        program: symbols::ITER_TCP,
+        kind: "tcp",
+        name: "iter/tcp",
+        purpose: "existing sockets (else by netlink)",
+    },
+    Iterator {
+        program: symbols::ITER_TASK_FILE,
+        kind: "task_file",
+        name: "iter/task_file",
+        purpose: "owners of sockets (else from /proc)",
+    },
+];
+
+/// A program that looks instead of waiting for events.
+struct Iterator {
+    program: &'static str,
+    /// What of the kernel it walks.
+    kind: &'static str,
+    name: &'static str,
+    /// What is lost without it.
+    purpose: &'static str,
+}
 /// Level of the programs' log: at 0 the verifier removes every log statement.
 const NO_LOG: u8 = 0;
 const FULL_LOG: u8 = 5;
@@ -65,7 +92,8 @@ pub(crate) fn btf_path() -> PathBuf {
     std::env::var_os("TCPTRACE_BTF").map_or_else(|| "/sys/kernel/btf/vmlinux".into(), PathBuf::from)
 }
 
-/// Both readers of the kernel's BTF: ours for offsets, aya's for loading.
+/// The kernel's BTF, and what aya needs of it: the numbers of the types that programs are attached to.
+/// aya takes ten times as long to read all of it.
 struct KernelBtf {
     ours: Btf,
     ayas: AyaBtf,
@@ -79,9 +107,10 @@ impl KernelBtf {
             bail!("no BTF at {}", path.display());
         }
         let bytes = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        let ayas = AyaBtf::parse(&bytes, Endianness::default())
-            .with_context(|| format!("cannot use {}", path.display()))?;
         let ours = Btf::parse(bytes).with_context(|| format!("cannot use {}", path.display()))?;
+        let needed = ours.only(&TRACEPOINTS, &ITERATORS.map(|iterator| iterator.kind));
+        let ayas = AyaBtf::parse(&needed, Endianness::default())
+            .with_context(|| format!("cannot use {}", path.display()))?;
         let layout = layout::resolve(&ours)?;
         Ok(Self { ours, ayas, layout })
     }
@@ -110,12 +139,8 @@ pub(super) fn load(options: &SourceOptions) -> Result<Programs> {
 fn load_btf(options: &SourceOptions, btf: &KernelBtf) -> Result<Programs> {
     // bpf_get_socket_cookie takes a BTF socket since 5.12; before, the cookie is read as a field.
     let attempt = |cookie_helper: bool| -> Result<Ebpf> {
-        let mut settings = settings(options);
-        settings.cookie_helper = u8::from(cookie_helper);
-        settings.kern_sock_mask = layout::bit_mask(&btf.ours, "sock", "sk_kern_sock");
-        settings.repair_mask = layout::bit_mask(&btf.ours, "tcp_sock", "repair");
-        settings.usec_mask = layout::bit_mask(&btf.ours, "tcp_sock", "tcp_usec_ts");
-        let mut ebpf = load_object(options, Some(&btf.ayas), &btf.layout, &settings)?;
+        let settings = settings_by_btf(options, btf, cookie_helper);
+        let mut ebpf = load_object(options, &btf.layout, &settings)?;
         attach_btf(&mut ebpf, symbols::SET_STATE_BTF, SET_STATE, &btf.ayas)?;
         Ok(ebpf)
     };
@@ -151,10 +176,32 @@ fn load_btf(options: &SourceOptions, btf: &KernelBtf) -> Result<Programs> {
     Ok(Programs { ebpf, mode: Mode::Btf, degraded: None, hooks })
 }
 
+/// Loads the iterators, which is all that a look takes.
+///
+/// # Errors
+/// If this kernel has not both of them. Tracing may still find ways around that.
+pub(super) fn load_iterators(options: &SourceOptions) -> Result<Programs> {
+    if !has_programs() {
+        bail!("this build has no kernel programs");
+    }
+    let btf = KernelBtf::read()?;
+    // Nothing is ever written into the ring buffer.
+    let options = SourceOptions { ring_bytes: 4096, ..options.clone() };
+    // The helper is no newer than what the other iterator takes.
+    let settings = settings_by_btf(&options, &btf, true);
+    let mut ebpf = load_object(&options, &btf.layout, &settings)?;
+    let mut hooks = Vec::new();
+    for Iterator { program, kind, name, purpose } in ITERATORS {
+        load_iterator(&mut ebpf, program, kind, &btf.ayas)?;
+        hooks.push(HookState { name, purpose, problem: None });
+    }
+    Ok(Programs { ebpf, mode: Mode::Btf, degraded: None, hooks })
+}
+
 fn load_classic(options: &SourceOptions) -> Result<Programs> {
     tracepoint_format::check()?;
     let layout: Layout = bytemuck::Zeroable::zeroed();
-    let mut ebpf = load_object(options, None, &layout, &settings(options))?;
+    let mut ebpf = load_object(options, &layout, &settings(options))?;
     let program: &mut TracePoint = program(&mut ebpf, symbols::SET_STATE_CLASSIC)?.try_into()?;
     program.load().map_err(explain)?;
     program
@@ -175,17 +222,21 @@ fn settings(options: &SourceOptions) -> Settings {
     }
 }
 
-fn load_object(
-    options: &SourceOptions,
-    btf: Option<&AyaBtf>,
-    layout: &Layout,
-    settings: &Settings,
-) -> Result<Ebpf> {
+fn settings_by_btf(options: &SourceOptions, btf: &KernelBtf, cookie_helper: bool) -> Settings {
+    Settings {
+        cookie_helper: u8::from(cookie_helper),
+        kern_sock_mask: layout::bit_mask(&btf.ours, "sock", "sk_kern_sock"),
+        repair_mask: layout::bit_mask(&btf.ours, "tcp_sock", "repair"),
+        usec_mask: layout::bit_mask(&btf.ours, "tcp_sock", "tcp_usec_ts"),
+        ..settings(options)
+    }
+}
+
+fn load_object(options: &SourceOptions, layout: &Layout, settings: &Settings) -> Result<Ebpf> {
     let local_ports = bitmap(&options.local_ports);
     let remote_ports = bitmap(&options.remote_ports);
     let log_level = if options.log_programs { FULL_LOG } else { NO_LOG };
-    EbpfLoader::new()
-        .btf(btf)
+    bare_loader()
         .map_max_entries(symbols::EVENTS, options.ring_bytes)
         .override_global(symbols::LAYOUT, bytemuck::bytes_of(layout), true)
         .override_global(symbols::SETTINGS, bytemuck::bytes_of(settings), true)
@@ -220,13 +271,10 @@ fn attach_hooks(ebpf: &mut Ebpf, btf: &KernelBtf) -> Vec<HookState> {
         let problem = attach_btf(ebpf, program, name, &btf.ayas).err();
         hooks.push(HookState { name, purpose, problem: problem.map(|error| format!("{error:#}")) });
     }
-    for (program, name, purpose) in [
-        (symbols::ITER_TCP, "tcp", "existing sockets (else by netlink)"),
-        (symbols::ITER_TASK_FILE, "task_file", "owners of sockets (else from /proc)"),
-    ] {
-        let problem = load_iterator(ebpf, program, name, &btf.ayas).err();
+    for Iterator { program, kind, name, purpose } in ITERATORS {
+        let problem = load_iterator(ebpf, program, kind, &btf.ayas).err();
         hooks.push(HookState {
-            name: if name == "tcp" { "iter/tcp" } else { "iter/task_file" },
+            name,
             purpose,
             problem: problem.map(|error| format!("{error:#}")),
         });

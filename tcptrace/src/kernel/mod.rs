@@ -1,5 +1,6 @@
 //! The kernel edge: programs, maps, iterators, namespaces. The only module that names aya.
 
+mod bare_loader;
 pub mod btf;
 pub mod clock;
 pub mod decode;

@@ -66,6 +66,8 @@ pub struct SourceOptions {
     pub forks: bool,
     /// Let the kernel programs log; slow.
     pub log_programs: bool,
+    /// Only look at what there is: no event comes, if this kernel has the iterators.
+    pub look_only: bool,
 }
 
 impl Default for SourceOptions {
@@ -79,6 +81,7 @@ impl Default for SourceOptions {
             netns: None,
             forks: false,
             log_programs: false,
+            look_only: false,
         }
     }
 }
@@ -110,7 +113,8 @@ pub struct KernelSource {
 }
 
 impl KernelSource {
-    /// Loads and attaches the programs. From here on no transition goes unseen or uncounted.
+    /// Loads and attaches the programs. From here on no transition goes unseen or uncounted, unless
+    /// nothing but a look is wanted.
     ///
     /// # Errors
     /// If this machine does not allow tracing; the message says what is missing and the fix.
@@ -120,7 +124,14 @@ impl KernelSource {
 
     fn attach(options: &SourceOptions) -> Result<Self> {
         requirements::raise_memlock_limit();
-        let mut programs = loader::load(options)?;
+        let mut programs = if options.look_only {
+            loader::load_iterators(options).or_else(|error| {
+                log::debug!("looking takes more than the iterators, because: {error:#}");
+                loader::load(options)
+            })?
+        } else {
+            loader::load(options)?
+        };
         let logger = options
             .log_programs
             .then(|| EbpfLogger::init(&mut programs.ebpf))
