@@ -52,6 +52,8 @@ pub struct FieldOffset {
 
 #[derive(Clone, Copy)]
 struct TypeHeader {
+    /// Where its name begins among the strings.
+    name: u32,
     /// Where the data behind the header begins.
     data: usize,
     kind: u32,
@@ -80,29 +82,35 @@ impl Btf {
     }
 
     fn index(&mut self) -> Result<()> {
-        let magic = u16::from_ne_bytes([self.byte(0)?, self.byte(1)?]);
-        ensure!(magic == MAGIC, "it does not begin with the BTF magic number");
-        ensure!(self.byte(2)? == 1, "BTF version {}, only 1 is known", self.byte(2)?);
-        let header = self.word(4)? as usize;
+        const SHORT: &str = "it ends too early";
+        let [low, high, version, _] = self.word(0).context(SHORT)?.to_ne_bytes();
+        ensure!(
+            u16::from_ne_bytes([low, high]) == MAGIC,
+            "it does not begin with the BTF magic number"
+        );
+        ensure!(version == 1, "BTF version {version}, only 1 is known");
+        let header = self.word(4).context(SHORT)? as usize;
         let part = |at: usize| -> Result<(usize, usize)> {
-            let begin = header + self.word(at)? as usize;
-            let end = begin + self.word(at + 4)? as usize;
+            let begin = header + self.word(at).context(SHORT)? as usize;
+            let end = begin + self.word(at + 4).context(SHORT)? as usize;
             ensure!(end <= self.bytes.len(), "it ends before its last section");
             Ok((begin, end))
         };
         let (mut at, types_end) = part(8)?;
         self.strings = part(16)?;
+        u32::try_from(types_end).context("too large")?;
         while at < types_end {
-            let header = self.header(at)?;
-            let id = u32::try_from(self.types.len() + 1).context("too many types")?;
-            let named = Named { name: self.word(at)?, id };
+            let header = self.header(at).context(SHORT)?;
+            #[expect(clippy::cast_possible_truncation, reason = "types_end has 32 bits")]
+            let (place, id) = (at as u32, self.types.len() as u32 + 1);
+            let named = Named { name: header.name, id };
             match header.kind {
                 KIND_STRUCT => self.structures.push(named),
                 KIND_TYPEDEF => self.typedefs.push(named),
                 KIND_FUNC => self.functions.push(named),
                 _ => {}
             }
-            self.types.push(u32::try_from(at).context("too large")?);
+            self.types.push(place);
             at = header.data + data_length(&header)?;
         }
         Ok(())
@@ -178,9 +186,9 @@ impl Btf {
         let composite = self.composite(id)?;
         for index in 0..composite.vlen as usize {
             let at = composite.data + index * 12;
-            let name = self.name(self.word(at).ok()?);
-            let member_type = self.word(at + 4).ok()?;
-            let raw = self.word(at + 8).ok()?;
+            let name = self.name(self.word(at)?);
+            let member_type = self.word(at + 4)?;
+            let raw = self.word(at + 8)?;
             let offset = if composite.kflag {
                 FieldOffset { bits: raw & 0x00ff_ffff, bitfield_size: raw >> 24 }
             } else {
@@ -215,12 +223,13 @@ impl Btf {
 
     fn type_header(&self, id: u32) -> Option<TypeHeader> {
         let at = *self.types.get((id as usize).checked_sub(1)?)?;
-        self.header(at as usize).ok()
+        self.header(at as usize)
     }
 
-    fn header(&self, at: usize) -> Result<TypeHeader> {
+    fn header(&self, at: usize) -> Option<TypeHeader> {
         let info = self.word(at + 4)?;
-        Ok(TypeHeader {
+        Some(TypeHeader {
+            name: self.word(at)?,
             data: at + 12,
             kind: (info >> 24) & 0x1f,
             vlen: info & 0xffff,
@@ -241,13 +250,9 @@ impl Btf {
         self.bytes.get(begin.checked_add(offset as usize)?..end)
     }
 
-    fn byte(&self, at: usize) -> Result<u8> {
-        self.bytes.get(at).copied().context("it ends too early")
-    }
-
-    fn word(&self, at: usize) -> Result<u32> {
-        let bytes = self.bytes.get(at..at + 4).context("it ends too early")?;
-        Ok(u32::from_ne_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]))
+    fn word(&self, at: usize) -> Option<u32> {
+        let word = self.bytes.get(at..)?.first_chunk()?;
+        Some(u32::from_ne_bytes(*word))
     }
 }
 

@@ -3,7 +3,6 @@
 use std::{
     collections::BTreeMap,
     fs::{self, File},
-    io::Read as _,
     os::{
         fd::{AsFd as _, AsRawFd as _},
         unix::fs::MetadataExt as _,
@@ -269,12 +268,9 @@ impl KernelSource {
         let started = clock::now();
         let mut dump = Dump::default();
         let mut covered = Vec::new();
-        for (netns, sockets) in self.walk(&namespaces) {
-            match sockets {
-                Ok(sockets) => {
-                    covered.push(netns);
-                    dump.sockets.extend(sockets);
-                }
+        for (netns, walked) in self.walk(&namespaces, &mut dump.sockets) {
+            match walked {
+                Ok(()) => covered.push(netns),
                 Err(error) => dump.failed.push((netns, format!("{error:#}"))),
             }
         }
@@ -283,26 +279,29 @@ impl KernelSource {
         dump
     }
 
-    fn walk(&mut self, namespaces: &BTreeMap<u32, File>) -> Vec<(u32, Result<Vec<Socket>>)> {
+    /// Adds the sockets of each namespace, all of them or none.
+    fn walk(
+        &mut self,
+        namespaces: &BTreeMap<u32, File>,
+        sockets: &mut Vec<Socket>,
+    ) -> Vec<(u32, Result<()>)> {
         let iterator = self.has_hook("iter/tcp");
         let jiffy_ns = self.jiffy_ns;
         let ebpf = &mut self.programs.ebpf;
         namespaces::inside_each(namespaces, |netns| {
-            let mut sockets = Vec::new();
-            if iterator {
-                let mut bytes = Vec::new();
-                holders::open_iterator(ebpf, symbols::ITER_TCP)?
-                    .read_to_end(&mut bytes)
-                    .context("iter/tcp ended early")?;
-                sockets.extend(
-                    bytes
-                        .chunks_exact(size_of::<SocketRecord>())
-                        .filter_map(|record| decode::socket(record, jiffy_ns)),
-                );
+            let before = sockets.len();
+            let walked = if iterator {
+                holders::open_iterator(ebpf, symbols::ITER_TCP).and_then(|iterator| {
+                    holders::read_iterator(iterator, |bytes| {
+                        while let Some(record) = bytes.split_off(..size_of::<SocketRecord>()) {
+                            sockets.extend(decode::socket(record, jiffy_ns));
+                        }
+                    })
+                })
             } else {
-                netlink::sockets(netns, &mut sockets)?;
-            }
-            Ok(sockets)
+                netlink::sockets(netns, sockets)
+            };
+            walked.inspect_err(|_| sockets.truncate(before))
         })
     }
 
