@@ -100,7 +100,7 @@ impl Btf {
         self.strings = part(16)?;
         u32::try_from(types_end).context("too large")?;
         while at < types_end {
-            let header = self.header(at).context(SHORT)?;
+            let Some(header) = self.header(at) else { bail!(SHORT) };
             #[expect(clippy::cast_possible_truncation, reason = "types_end has 32 bits")]
             let (place, id) = (at as u32, self.types.len() as u32 + 1);
             let named = Named { name: header.name, id };
@@ -147,21 +147,23 @@ impl Btf {
         prototype.vlen.checked_sub(1)
     }
 
-    /// BTF of these tracepoints and iterators and nothing else, as far as the kernel has them, each
-    /// under the number that it has in the kernel.
+    /// The number of the type that a program attaches to for an iterator of this kind.
     #[must_use]
-    pub fn only(&self, tracepoints: &[&str], iterators: &[&str]) -> Vec<u8> {
-        let tracepoints = tracepoints.iter().map(|name| tracepoint_type(name));
-        let tracepoints = tracepoints.map(|name| (KIND_TYPEDEF, &self.typedefs, name));
-        let iterators = iterators.iter().map(|name| format!("bpf_iter_{name}"));
-        let iterators = iterators.map(|name| (KIND_FUNC, &self.functions, name));
+    pub fn iterator_type(&self, kind: &str) -> Option<u32> {
+        self.find(&self.functions, &format!("bpf_iter_{kind}"))
+    }
+
+    /// BTF of these tracepoints and nothing else, as far as the kernel has them, each under the number
+    /// that it has in the kernel.
+    #[must_use]
+    pub fn only(&self, tracepoints: &[&str]) -> Vec<u8> {
         // What is not filled is a type of no kind, as long as these are.
         let mut types: Vec<[u32; 3]> = Vec::new();
         let mut strings = vec![0];
-        for (kind, among, name) in tracepoints.chain(iterators) {
-            let Some(id) = self.find(among, &name) else { continue };
+        for name in tracepoints.iter().map(|name| tracepoint_type(name)) {
+            let Some(id) = self.find(&self.typedefs, &name) else { continue };
             types.resize(types.len().max(id as usize), [0; 3]);
-            types[id as usize - 1] = [length(&strings), kind << 24, 0];
+            types[id as usize - 1] = [length(&strings), KIND_TYPEDEF << 24, 0];
             strings.extend_from_slice(name.as_bytes());
             strings.push(0);
         }

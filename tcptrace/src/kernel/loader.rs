@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use aya::{
     Btf as AyaBtf, Ebpf, Endianness,
     maps::{MapData, PerCpuArray, RingBuf},
-    programs::{BtfTracePoint, Iter, ProgramError, TracePoint},
+    programs::{BtfTracePoint, ProgramError, TracePoint},
 };
 use tcptrace_common::{
     layout::{Layout, Settings},
@@ -14,7 +14,10 @@ use tcptrace_common::{
     symbols,
 };
 
-use super::{SourceOptions, bare_loader::bare_loader, btf::Btf, layout, tracepoint_format};
+use super::{
+    SourceOptions, bare_loader::bare_loader, btf::Btf, iterators::Iterators, layout,
+    tracepoint_format,
+};
 
 /// The programs, built by build.rs; empty in a build without them.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/tcptrace-ebpf"));
@@ -25,30 +28,6 @@ const PROCESS_FORK: &str = "sched_process_fork";
 /// All tracepoints that programs are attached to by BTF.
 const TRACEPOINTS: [&str; 5] =
     [SET_STATE, PROCESS_FORK, "tcp_destroy_sock", "tcp_receive_reset", "tcp_send_reset"];
-const ITERATORS: [Iterator; 2] = [
-    Iterator {
-        program: symbols::ITER_TCP,
-        kind: "tcp",
-        name: "iter/tcp",
-        purpose: "existing sockets (else by netlink)",
-    },
-    Iterator {
-        program: symbols::ITER_TASK_FILE,
-        kind: "task_file",
-        name: "iter/task_file",
-        purpose: "owners of sockets (else from /proc)",
-    },
-];
-
-/// A program that looks instead of waiting for events.
-struct Iterator {
-    program: &'static str,
-    /// What of the kernel it walks.
-    kind: &'static str,
-    name: &'static str,
-    /// What is lost without it.
-    purpose: &'static str,
-}
 /// Level of the programs' log: at 0 the verifier removes every log statement.
 const NO_LOG: u8 = 0;
 const FULL_LOG: u8 = 5;
@@ -75,7 +54,10 @@ pub struct HookState {
 
 /// Loaded and attached programs. Dropping them detaches.
 pub(super) struct Programs {
-    pub(super) ebpf: Ebpf,
+    /// What traces; nothing does for a look.
+    pub(super) ebpf: Option<Ebpf>,
+    /// None without BTF.
+    pub(super) iterators: Option<Iterators>,
     pub(super) mode: Mode,
     /// Why the fast path is not used.
     pub(super) degraded: Option<String>,
@@ -92,11 +74,9 @@ pub(crate) fn btf_path() -> PathBuf {
     std::env::var_os("TCPTRACE_BTF").map_or_else(|| "/sys/kernel/btf/vmlinux".into(), PathBuf::from)
 }
 
-/// The kernel's BTF, and what aya needs of it: the numbers of the types that programs are attached to.
-/// aya takes ten times as long to read all of it.
+/// The kernel's BTF, and what the programs need of it.
 struct KernelBtf {
     ours: Btf,
-    ayas: AyaBtf,
     layout: Layout,
 }
 
@@ -108,11 +88,15 @@ impl KernelBtf {
         }
         let bytes = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
         let ours = Btf::parse(bytes).with_context(|| format!("cannot use {}", path.display()))?;
-        let needed = ours.only(&TRACEPOINTS, &ITERATORS.map(|iterator| iterator.kind));
-        let ayas = AyaBtf::parse(&needed, Endianness::default())
-            .with_context(|| format!("cannot use {}", path.display()))?;
         let layout = layout::resolve(&ours)?;
-        Ok(Self { ours, ayas, layout })
+        Ok(Self { ours, layout })
+    }
+
+    /// What aya needs: the numbers of the types that programs are attached to. It would take ten times as
+    /// long to read all of it.
+    fn for_aya(&self) -> Result<AyaBtf> {
+        AyaBtf::parse(&self.ours.only(&TRACEPOINTS), Endianness::default())
+            .context("cannot pass on the kernel's BTF")
     }
 }
 
@@ -137,28 +121,31 @@ pub(super) fn load(options: &SourceOptions) -> Result<Programs> {
 }
 
 fn load_btf(options: &SourceOptions, btf: &KernelBtf) -> Result<Programs> {
+    let ayas = btf.for_aya()?;
     // bpf_get_socket_cookie takes a BTF socket since 5.12; before, the cookie is read as a field.
-    let attempt = |cookie_helper: bool| -> Result<Ebpf> {
+    let attempt = |cookie_helper: bool| -> Result<(Ebpf, Settings)> {
         let settings = settings_by_btf(options, btf, cookie_helper);
         let mut ebpf = load_object(options, &btf.layout, &settings)?;
-        attach_btf(&mut ebpf, symbols::SET_STATE_BTF, SET_STATE, &btf.ayas)?;
-        Ok(ebpf)
+        attach_btf(&mut ebpf, symbols::SET_STATE_BTF, SET_STATE, &ayas)?;
+        Ok((ebpf, settings))
     };
-    let mut ebpf = attempt(true).or_else(|error| {
+    let (mut ebpf, settings) = attempt(true).or_else(|error| {
         log::debug!("without the cookie helper, because: {error:#}");
         attempt(false)
     })?;
     // After the program that it stands in for: kernels that let that one interrupt itself run both, and
     // the first has told the event by then.
-    let nested = attach_btf(&mut ebpf, symbols::SET_STATE_NESTED, SET_STATE, &btf.ayas);
+    let nested = attach_btf(&mut ebpf, symbols::SET_STATE_NESTED, SET_STATE, &ayas);
     let mut hooks = vec![HookState {
         name: symbols::SET_STATE_NESTED,
         purpose: "transitions that come in an interrupt (else counted as lost)",
         problem: nested.err().map(|error| format!("{error:#}")),
     }];
-    hooks.extend(attach_hooks(&mut ebpf, btf));
+    hooks.extend(attach_hooks(&mut ebpf, &btf.ours, &ayas));
+    let iterators = Iterators::load(OBJECT, &btf.ours, &btf.layout, &settings)?;
+    hooks.extend(iterator_hooks(&iterators));
     if options.log_programs {
-        let problem = attach_btf(&mut ebpf, symbols::SET_STATE_LOG, SET_STATE, &btf.ayas).err();
+        let problem = attach_btf(&mut ebpf, symbols::SET_STATE_LOG, SET_STATE, &ayas).err();
         hooks.push(HookState {
             name: symbols::SET_STATE_LOG,
             purpose: "the log of the kernel programs",
@@ -166,14 +153,20 @@ fn load_btf(options: &SourceOptions, btf: &KernelBtf) -> Result<Programs> {
         });
     }
     if options.forks {
-        let problem = attach_btf(&mut ebpf, symbols::PROCESS_FORK, PROCESS_FORK, &btf.ayas).err();
+        let problem = attach_btf(&mut ebpf, symbols::PROCESS_FORK, PROCESS_FORK, &ayas).err();
         hooks.push(HookState {
             name: PROCESS_FORK,
             purpose: "which process began which",
             problem: problem.map(|error| format!("{error:#}")),
         });
     }
-    Ok(Programs { ebpf, mode: Mode::Btf, degraded: None, hooks })
+    Ok(Programs {
+        ebpf: Some(ebpf),
+        iterators: Some(iterators),
+        mode: Mode::Btf,
+        degraded: None,
+        hooks,
+    })
 }
 
 /// Loads the iterators, which is all that a look takes.
@@ -185,17 +178,30 @@ pub(super) fn load_iterators(options: &SourceOptions) -> Result<Programs> {
         bail!("this build has no kernel programs");
     }
     let btf = KernelBtf::read()?;
-    // Nothing is ever written into the ring buffer.
-    let options = SourceOptions { ring_bytes: 4096, ..options.clone() };
     // The helper is no newer than what the other iterator takes.
-    let settings = settings_by_btf(&options, &btf, true);
-    let mut ebpf = load_object(&options, &btf.layout, &settings)?;
-    let mut hooks = Vec::new();
-    for Iterator { program, kind, name, purpose } in ITERATORS {
-        load_iterator(&mut ebpf, program, kind, &btf.ayas)?;
-        hooks.push(HookState { name, purpose, problem: None });
+    let settings = settings_by_btf(options, &btf, true);
+    let iterators = Iterators::load(OBJECT, &btf.ours, &btf.layout, &settings)?;
+    let hooks = iterator_hooks(&iterators);
+    if let Some(HookState { name, problem: Some(problem), .. }) =
+        hooks.iter().find(|hook| hook.problem.is_some())
+    {
+        bail!("{name}: {problem}");
     }
-    Ok(Programs { ebpf, mode: Mode::Btf, degraded: None, hooks })
+    let iterators = Some(iterators);
+    Ok(Programs { ebpf: None, iterators, mode: Mode::Btf, degraded: None, hooks })
+}
+
+fn iterator_hooks(iterators: &Iterators) -> Vec<HookState> {
+    let Iterators { tcp, task_file } = iterators;
+    [
+        ("iter/tcp", "existing sockets (else by netlink)", tcp),
+        ("iter/task_file", "owners of sockets (else from /proc)", task_file),
+    ]
+    .map(|(name, purpose, iterator)| {
+        let problem = iterator.as_ref().err().map(|error| format!("{error:#}"));
+        HookState { name, purpose, problem }
+    })
+    .into()
 }
 
 fn load_classic(options: &SourceOptions) -> Result<Programs> {
@@ -207,7 +213,8 @@ fn load_classic(options: &SourceOptions) -> Result<Programs> {
     program
         .attach("sock", SET_STATE)
         .context("cannot attach to the tracepoint sock:inet_sock_set_state")?;
-    Ok(Programs { ebpf, mode: Mode::Classic, degraded: None, hooks: Vec::new() })
+    let ebpf = Some(ebpf);
+    Ok(Programs { ebpf, iterators: None, mode: Mode::Classic, degraded: None, hooks: Vec::new() })
 }
 
 fn settings(options: &SourceOptions) -> Settings {
@@ -256,9 +263,9 @@ fn bitmap(ports: &[u16]) -> Vec<u8> {
     bits
 }
 
-fn attach_hooks(ebpf: &mut Ebpf, btf: &KernelBtf) -> Vec<HookState> {
+fn attach_hooks(ebpf: &mut Ebpf, btf: &Btf, ayas: &AyaBtf) -> Vec<HookState> {
     // The third argument, the reason, came with 6.10, and with it resets that no full socket sends.
-    let (send_reset, resets_sent) = match btf.ours.tracepoint_arguments("tcp_send_reset") {
+    let (send_reset, resets_sent) = match btf.tracepoint_arguments("tcp_send_reset") {
         Some(2) => (symbols::SEND_RESET_NO_REASON, "resets sent, but for those of minisocks"),
         _ => (symbols::SEND_RESET, "resets sent, told from those received"),
     };
@@ -268,16 +275,8 @@ fn attach_hooks(ebpf: &mut Ebpf, btf: &KernelBtf) -> Vec<HookState> {
         (symbols::RECEIVE_RESET, "tcp_receive_reset", "resets received, confirmed"),
         (send_reset, "tcp_send_reset", resets_sent),
     ] {
-        let problem = attach_btf(ebpf, program, name, &btf.ayas).err();
+        let problem = attach_btf(ebpf, program, name, ayas).err();
         hooks.push(HookState { name, purpose, problem: problem.map(|error| format!("{error:#}")) });
-    }
-    for Iterator { program, kind, name, purpose } in ITERATORS {
-        let problem = load_iterator(ebpf, program, kind, &btf.ayas).err();
-        hooks.push(HookState {
-            name,
-            purpose,
-            problem: problem.map(|error| format!("{error:#}")),
-        });
     }
     hooks
 }
@@ -287,11 +286,6 @@ fn attach_btf(ebpf: &mut Ebpf, name: &str, tracepoint: &str, btf: &AyaBtf) -> Re
     program.load(tracepoint, btf).map_err(explain)?;
     program.attach().with_context(|| format!("cannot attach to the tracepoint {tracepoint}"))?;
     Ok(())
-}
-
-fn load_iterator(ebpf: &mut Ebpf, name: &str, kind: &str, btf: &AyaBtf) -> Result<()> {
-    let program: &mut Iter = program(ebpf, name)?.try_into()?;
-    program.load(kind, btf).map_err(explain)
 }
 
 fn program<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut aya::programs::Program> {

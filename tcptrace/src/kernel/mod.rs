@@ -5,6 +5,7 @@ pub mod btf;
 pub mod clock;
 pub mod decode;
 mod holders;
+mod iterators;
 mod layout;
 mod loader;
 pub mod machine;

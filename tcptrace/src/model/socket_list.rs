@@ -49,13 +49,13 @@ pub fn socket_list(sockets: &[Socket], holders: &[Holder]) -> Vec<ListedSocket> 
 struct Owners<'a> {
     holders: &'a [Holder],
     /// Inode and place of each holder, ascending.
-    places: Vec<(u32, usize)>,
+    places: Vec<(u32, u32)>,
 }
 
 impl<'a> Owners<'a> {
     fn new(holders: &'a [Holder]) -> Self {
-        let places = holders.iter().enumerate().map(|(place, holder)| (holder.inode, place));
-        let mut places: Vec<_> = places.collect();
+        let mut places: Vec<_> =
+            holders.iter().zip(0..).map(|(holder, place)| (holder.inode, place)).collect();
         places.sort_unstable();
         Self { holders, places }
     }
@@ -64,10 +64,14 @@ impl<'a> Owners<'a> {
         let first = self.places.partition_point(|&(other, _)| other < inode);
         let places = self.places[first..].iter().take_while(|&&(other, _)| other == inode);
         let mut owners: Vec<SocketOwner> = Vec::new();
-        for Holder { process, fd, .. } in places.map(|&(_, place)| &self.holders[place]) {
+        for Holder { process, fd, .. } in places.map(|&(_, place)| &self.holders[place as usize]) {
             match owners.iter_mut().find(|owner| owner.process.pid == process.pid) {
                 Some(owner) => owner.fds.push(*fd),
-                None => owners.push(SocketOwner { process: *process, fds: vec![*fd] }),
+                None => {
+                    // Most have one owner, and a list that grows begins with room for four.
+                    owners.reserve_exact(1);
+                    owners.push(SocketOwner { process: *process, fds: vec![*fd] });
+                }
             }
         }
         for owner in &mut owners {

@@ -34,6 +34,9 @@ pub(in crate::output) fn list(out: &mut BytesMut, style: &Style, list: &[ListedS
         }
     }
 
+    // The last column is as long as its text.
+    let padded = widths.iter().rev().skip(1).map(|width| width + 1).sum::<usize>();
+    out.reserve(cells.text.len() + (list.len() + 1) * padded);
     let mut row = Row::new(out);
     for (column, width) in columns.iter().zip(&widths) {
         row.painted(color::of_head(style.color), column.name);
