@@ -4,7 +4,11 @@
 //! The bytes come from a file and are treated as hostile: every offset is checked, every walk is
 //! bounded. (Format: Documentation/bpf/btf.rst, version 1, as of 7.2.)
 
+use std::path::Path;
+
 use anyhow::{Context as _, Result, bail, ensure};
+
+use super::btf_bytes::BtfBytes;
 
 const MAGIC: u16 = 0xeb9f;
 /// Length of the header in version 1.
@@ -23,7 +27,7 @@ const MAX_DEPTH: u32 = 16;
 /// Parsed BTF of a kernel.
 #[derive(Debug)]
 pub struct Btf {
-    bytes: Vec<u8>,
+    bytes: BtfBytes,
     strings: (usize, usize),
     /// Where each type begins; type ids count from 1.
     types: Vec<u32>,
@@ -69,6 +73,20 @@ impl Btf {
     /// # Errors
     /// If the bytes are not BTF of version 1 in this machine's byte order, or end too early.
     pub fn parse(bytes: Vec<u8>) -> Result<Self> {
+        Self::of_bytes(bytes.into())
+    }
+
+    /// Parses the file at `path`.
+    ///
+    /// # Errors
+    /// If it cannot be read, or as [`Self::parse`].
+    pub fn read(path: &Path) -> Result<Self> {
+        let bytes =
+            BtfBytes::of(path).with_context(|| format!("cannot read {}", path.display()))?;
+        Self::of_bytes(bytes).with_context(|| format!("cannot use {}", path.display()))
+    }
+
+    fn of_bytes(bytes: BtfBytes) -> Result<Self> {
         let mut btf = Self {
             bytes,
             strings: (0, 0),
@@ -170,8 +188,7 @@ impl Btf {
         let types: &[u8] = bytemuck::cast_slice(&types);
         let [low, high] = MAGIC.to_ne_bytes();
         let version = u32::from_ne_bytes([low, high, 1, 0]);
-        let header =
-            [version, HEADER_LENGTH, 0, length(types), length(types), length(&strings)];
+        let header = [version, HEADER_LENGTH, 0, length(types), length(types), length(&strings)];
         [bytemuck::cast_slice(&header), types, &strings].concat()
     }
 

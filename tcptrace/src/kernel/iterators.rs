@@ -80,11 +80,10 @@ impl Iterators {
             .map(|(name, map)| (name.clone(), map.clone()))
             .context("the kernel object has no constants")?;
         let map = read_only_map(constants.data()).context("cannot create a map")?;
-        let sections: HashSet<usize> = object.functions.keys().map(|(section, _)| *section).collect();
-        object.relocate_maps(
-            [(name.as_str(), map.as_raw_fd(), &constants)].into_iter(),
-            &sections,
-        )?;
+        let sections: HashSet<usize> =
+            object.functions.keys().map(|(section, _)| *section).collect();
+        object
+            .relocate_maps([(name.as_str(), map.as_raw_fd(), &constants)].into_iter(), &sections)?;
         object.relocate_calls(&sections)?;
         let load = |program, kind| {
             let function = object.programs.get(program).map(|program| program.function_key());
@@ -159,7 +158,10 @@ fn read_only_map(value: &[u8]) -> io::Result<OwnedFd> {
     let fd = map.as_raw_fd() as u32;
     let key = 0_u32;
     let value = address(value);
-    bpf(MAP_UPDATE_ELEM, &MapUpdate { map: fd, key: address(&[key]), value, ..Zeroable::zeroed() })?;
+    bpf(
+        MAP_UPDATE_ELEM,
+        &MapUpdate { map: fd, key: address(&[key]), value, ..Zeroable::zeroed() },
+    )?;
     bpf(MAP_FREEZE, &[fd])?;
     Ok(map)
 }

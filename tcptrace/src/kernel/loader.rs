@@ -1,6 +1,6 @@
 //! Loading and attaching the kernel programs: the best variant this kernel takes.
 
-use std::{fs, path::PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use aya::{
@@ -15,8 +15,8 @@ use tcptrace_common::{
 };
 
 use super::{
-    SourceOptions, bare_loader::bare_loader, btf::Btf, iterators::Iterators, layout,
-    tracepoint_format,
+    SourceOptions, bare_loader::bare_loader, btf::Btf, btf_bytes::OF_THE_KERNEL,
+    iterators::Iterators, layout, tracepoint_format,
 };
 
 /// The programs, built by build.rs; empty in a build without them.
@@ -71,7 +71,7 @@ pub(crate) fn has_programs() -> bool {
 
 /// Where the kernel's BTF is; `TCPTRACE_BTF` names another place.
 pub(crate) fn btf_path() -> PathBuf {
-    std::env::var_os("TCPTRACE_BTF").map_or_else(|| "/sys/kernel/btf/vmlinux".into(), PathBuf::from)
+    std::env::var_os("TCPTRACE_BTF").map_or_else(|| OF_THE_KERNEL.into(), PathBuf::from)
 }
 
 /// The kernel's BTF, and what the programs need of it.
@@ -86,8 +86,7 @@ impl KernelBtf {
         if !path.exists() {
             bail!("no BTF at {}", path.display());
         }
-        let bytes = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        let ours = Btf::parse(bytes).with_context(|| format!("cannot use {}", path.display()))?;
+        let ours = Btf::read(&path)?;
         let layout = layout::resolve(&ours)?;
         Ok(Self { ours, layout })
     }

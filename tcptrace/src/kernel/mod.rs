@@ -2,6 +2,7 @@
 
 mod bare_loader;
 pub mod btf;
+mod btf_bytes;
 pub mod clock;
 pub mod decode;
 mod holders;
