@@ -138,7 +138,19 @@ impl Btf {
     /// through, pointers are not followed.
     #[must_use]
     pub fn field(&self, structure: &str, path: &str) -> Option<FieldOffset> {
-        let mut id = self.find(&self.structures, structure)?;
+        self.field_of(self.structure(structure)?, path)
+    }
+
+    /// The number of this structure, for [`Self::field_of`].
+    #[must_use]
+    pub fn structure(&self, name: &str) -> Option<u32> {
+        self.find(&self.structures, name)
+    }
+
+    /// [`Self::field`] of the structure with this number.
+    #[must_use]
+    pub fn field_of(&self, structure: u32, path: &str) -> Option<FieldOffset> {
+        let mut id = structure;
         let mut found = FieldOffset { bits: 0, bitfield_size: 0 };
         for member in path.split('.') {
             let (offset, member_type) = self.member(id, member.as_bytes(), 0)?;
@@ -194,9 +206,14 @@ impl Btf {
 
     /// The first of these types with this name.
     fn find(&self, among: &[Named], name: &str) -> Option<u32> {
-        let found = among.iter().find(|named| {
-            let rest = self.string(named.name).and_then(|rest| rest.strip_prefix(name.as_bytes()));
-            rest.is_some_and(|rest| rest.first() == Some(&0))
+        let (first, others) = name.as_bytes().split_first()?;
+        let found = among.iter().find(|named| match self.string(named.name) {
+            // Most differ in the first letter, so that nothing needs to be called.
+            Some([begin, rest @ ..]) => {
+                begin == first
+                    && rest.strip_prefix(others).is_some_and(|end| end.first() == Some(&0))
+            }
+            _ => false,
         });
         found.map(|named| named.id)
     }

@@ -41,15 +41,15 @@ const TRACE_ITER: u32 = 28;
 
 /// An iterator in the kernel.
 #[derive(Debug)]
-pub(super) struct Iterator(OwnedFd);
+pub(super) struct IteratorProgram(OwnedFd);
 
 /// Both of them, or why one cannot be had.
 #[derive(Debug)]
 pub(super) struct Iterators {
     /// Existing sockets of a network namespace.
-    pub(super) tcp: Result<Iterator>,
+    pub(super) tcp: Result<IteratorProgram>,
     /// Descriptors of all processes that are TCP sockets.
-    pub(super) task_file: Result<Iterator>,
+    pub(super) task_file: Result<IteratorProgram>,
 }
 
 impl Iterators {
@@ -103,7 +103,7 @@ impl Iterators {
     }
 }
 
-impl Iterator {
+impl IteratorProgram {
     /// Begins a walk, in the network namespace of the calling thread. Any thread may go it.
     ///
     /// # Errors
@@ -171,7 +171,7 @@ fn load_program(
     instructions: &[bpf_insn],
     license: &CStr,
     attach_to: u32,
-) -> io::Result<Iterator> {
+) -> io::Result<IteratorProgram> {
     let mut program_name = [0; 16];
     for (to, from) in program_name[..15].iter_mut().zip(name.bytes()) {
         *to = from;
@@ -188,7 +188,7 @@ fn load_program(
         attach_to,
         ..Zeroable::zeroed()
     };
-    bpf_descriptor(PROG_LOAD, &program).map(Iterator).inspect_err(|_| {
+    bpf_descriptor(PROG_LOAD, &program).map(IteratorProgram).inspect_err(|_| {
         let mut log = vec![0_u8; VERIFIER_LOG];
         #[expect(clippy::cast_possible_truncation, reason = "see its value")]
         let log_size = VERIFIER_LOG as u32;
