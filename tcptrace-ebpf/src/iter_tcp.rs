@@ -83,7 +83,7 @@ pub(crate) trait Structure: Copy {
     fn at(self) -> *const u8;
     /// The field at `offset`.
     fn field<T: Copy + Zero>(self, offset: u16) -> T;
-    /// The structure that the pointer at `offset` points to.
+    /// The structure that the pointer at `offset`, which must be there, points to.
     fn follow(self, offset: u16) -> Self;
 }
 
@@ -223,8 +223,11 @@ pub(crate) fn describe_full(sk: impl Structure, record: &mut SocketRecord) {
         record.flags = FLAG_KERNEL;
     }
     record.inode = inode(socket);
-    let cgroup = sk.follow(offset!(cgroup));
-    record.cgroup = cgroup.follow(offset!(cgroup_kn)).field(offset!(kernfs_id));
+    // The verifier takes no load from what is known to be null (5.10 has no such pointer).
+    if offset!(cgroup) != ABSENT && offset!(cgroup_kn) != ABSENT {
+        let node = sk.follow(offset!(cgroup)).follow(offset!(cgroup_kn));
+        record.cgroup = node.field(offset!(kernfs_id));
+    }
     if record.state == TcpState::Listen.number() {
         record.recv_q = sk.field(offset!(ack_backlog));
         record.send_q = sk.field(offset!(max_ack_backlog));

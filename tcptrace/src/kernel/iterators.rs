@@ -13,7 +13,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
-use aya_obj::{EbpfSectionKind, Object, generated::bpf_insn};
+use aya_obj::{EbpfSectionKind, Object, Program, generated::bpf_insn};
 use bytemuck::{NoUninit, Zeroable};
 use tcptrace_common::{
     layout::{Layout, Settings},
@@ -86,7 +86,7 @@ impl Iterators {
             .relocate_maps([(name.as_str(), map.as_raw_fd(), &constants)].into_iter(), &sections)?;
         object.relocate_calls(&sections)?;
         let load = |program, kind| {
-            let function = object.programs.get(program).map(|program| program.function_key());
+            let function = object.programs.get(program).map(Program::function_key);
             let function = function.and_then(|key| object.functions.get(&key));
             let function =
                 function.with_context(|| format!("the kernel object has no program {program}"))?;
