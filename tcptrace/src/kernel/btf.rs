@@ -4,6 +4,8 @@
 //! The bytes come from a file and are treated as hostile: every offset is checked, every walk is
 //! bounded. (Format: Documentation/bpf/btf.rst, version 1, as of 7.2.)
 
+mod only;
+
 use std::path::Path;
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -11,8 +13,6 @@ use anyhow::{Context as _, Result, bail, ensure};
 use super::btf_bytes::BtfBytes;
 
 const MAGIC: u16 = 0xeb9f;
-/// Length of the header in version 1.
-const HEADER_LENGTH: u32 = 24;
 const KIND_PTR: u32 = 2;
 const KIND_STRUCT: u32 = 4;
 const KIND_UNION: u32 = 5;
@@ -183,27 +183,6 @@ impl Btf {
         self.find(&self.functions, &format!("bpf_iter_{kind}"))
     }
 
-    /// BTF of these tracepoints and nothing else, as far as the kernel has them, each under the number
-    /// that it has in the kernel.
-    #[must_use]
-    pub fn only(&self, tracepoints: &[&str]) -> Vec<u8> {
-        // What is not filled is a type of no kind, as long as these are.
-        let mut types: Vec<[u32; 3]> = Vec::new();
-        let mut strings = vec![0];
-        for name in tracepoints.iter().map(|name| tracepoint_type(name)) {
-            let Some(id) = self.find(&self.typedefs, &name) else { continue };
-            types.resize(types.len().max(id as usize), [0; 3]);
-            types[id as usize - 1] = [length(&strings), KIND_TYPEDEF << 24, 0];
-            strings.extend_from_slice(name.as_bytes());
-            strings.push(0);
-        }
-        let types: &[u8] = bytemuck::cast_slice(&types);
-        let [low, high] = MAGIC.to_ne_bytes();
-        let version = u32::from_ne_bytes([low, high, 1, 0]);
-        let header = [version, HEADER_LENGTH, 0, length(types), length(types), length(&strings)];
-        [bytemuck::cast_slice(&header), types, &strings].concat()
-    }
-
     /// The first of these types with this name.
     fn find(&self, among: &[Named], name: &str) -> Option<u32> {
         let (first, others) = name.as_bytes().split_first()?;
@@ -290,12 +269,6 @@ impl Btf {
         let word = self.bytes.get(at..)?.first_chunk()?;
         Some(u32::from_ne_bytes(*word))
     }
-}
-
-/// What is made of parsed BTF is no longer than that, the lengths of which have 32 bits.
-#[expect(clippy::cast_possible_truncation, reason = "see above")]
-fn length(bytes: &[u8]) -> u32 {
-    bytes.len() as u32
 }
 
 /// The type that the kernel gives a tracepoint.
