@@ -16,8 +16,8 @@ use tcptrace_common::{
 };
 
 use crate::{
-    fields::{offset, probe},
-    iter_tcp::{IterMeta, describe, inode},
+    fields::offset,
+    iter_tcp::{IterMeta, Structure, Typed, Untyped, describe, describe_full, inode},
 };
 
 /// `struct bpf_iter__task_file`; every pointer is a 64-bit slot.
@@ -49,31 +49,35 @@ unsafe extern "C" fn iter_task_file(ctx: *const IterTaskFile) -> i32 {
         if task.is_null() || file.is_null() {
             return 0;
         }
-        let socket: *const u8 = bpf_sock_from_file(file).cast_const().cast();
-        if socket.is_null() {
+        let socket = Typed(bpf_sock_from_file(file).cast_const().cast());
+        if socket.at().is_null() {
             return 0;
         }
-        let sk: *const u8 = probe(socket, offset!(socket_sk));
-        let family: u16 = probe(sk, offset!(family));
-        let protocol: u16 = probe(sk, offset!(protocol));
+        let sk = socket.follow(offset!(socket_sk));
+        let family: u16 = sk.field(offset!(family));
+        let protocol: u16 = sk.field(offset!(protocol));
         if !matches!(family, AF_INET | AF_INET6) || !matches!(protocol, IPPROTO_TCP | IPPROTO_MPTCP)
         {
             return 0;
         }
+        let task = Typed(task);
         let record = OwnerRecord {
-            pid: probe(task, offset!(task_tgid)),
+            pid: task.field(offset!(task_tgid)),
             fd,
-            skaddr: sk as u64,
-            cookie: probe(sk, offset!(cookie)),
+            skaddr: sk.at() as u64,
+            cookie: sk.field(offset!(cookie)),
             inode: inode(socket),
-            netns: probe(probe(sk, offset!(net)), offset!(net_inum)),
+            netns: sk.follow(offset!(net)).field(offset!(net_inum)),
             comm: comm(task),
             socket_follows: u32::from(protocol == IPPROTO_TCP && is_over(sk)),
             reserved: 0,
         };
         bpf_seq_write(seq, (&raw const record).cast(), size_of::<OwnerRecord>() as u32);
         if record.socket_follows != 0 {
-            let socket = describe(sk, record.cookie);
+            // The verifier knows a `sock` here, where the fields are those of a `tcp_sock`.
+            let sk = Untyped(sk.at());
+            let mut socket = describe(sk, record.cookie, TcpState::Close.number());
+            describe_full(sk, &mut socket);
             bpf_seq_write(seq, (&raw const socket).cast(), size_of::<SocketRecord>() as u32);
         }
     }
@@ -81,21 +85,20 @@ unsafe extern "C" fn iter_task_file(ctx: *const IterTaskFile) -> i32 {
 }
 
 /// The name of a task, read as words: that there is none would else be a call of `memset`, which leaves
-/// no room on the stack (see `iter_tcp::v4`).
+/// no room on the stack (see `iter_tcp::address`).
 #[inline(always)]
-fn comm(task: *const u8) -> [u8; 16] {
-    let word = |at: u16| match offset!(task_comm) {
-        ABSENT => 0,
-        offset => probe::<u64>(task, offset + at),
+fn comm(task: impl Structure) -> [u8; 16] {
+    let words: [u64; 2] = match offset!(task_comm) {
+        ABSENT => [0, 0],
+        offset => [task.field(offset), task.field(offset + 8)],
     };
-    let words = [word(0), word(8)];
     // SAFETY: any bytes are a name.
     unsafe { mem::transmute::<[u64; 2], [u8; 16]>(words) }
 }
 
 /// Whether the socket's connection is over, so that only descriptors keep it.
 #[inline(always)]
-fn is_over(sk: *const u8) -> bool {
-    probe::<u8>(sk, offset!(state)) == TcpState::Close.number()
-        && probe::<u8>(sk, offset!(shutdown)) & SHUTDOWN_MASK == SHUTDOWN_MASK
+fn is_over(sk: impl Structure) -> bool {
+    sk.field::<u8>(offset!(state)) == TcpState::Close.number()
+        && sk.field::<u8>(offset!(shutdown)) & SHUTDOWN_MASK == SHUTDOWN_MASK
 }

@@ -1,6 +1,7 @@
 //! Connections that last: how much memory they take, and how long looking at them does.
 
 use std::{
+    ffi::OsStr,
     fs::File,
     io::{self, Read as _},
     os::{fd::AsFd as _, unix::process::CommandExt as _},
@@ -31,7 +32,7 @@ const LOOK_CPU: Measure = Measure { name: "look, CPU", unit: "ms", budget: None 
 const TRACERS: [&[&str]; 2] = [&["watch"], &["stuck", "--format", "csv"]];
 /// Commands that look once.
 const LOOKS: [&[&str]; 2] = [&["list"], &["stuck", "--once"]];
-const SS: [&str; 2] = ["-tan", "-tanp"];
+const SS: [&[&str]; 2] = [&["-tan"], &["-tanp"]];
 
 pub(crate) fn round(bench: &Bench, sheet: &mut Sheet) -> Result<()> {
     let mut without = Vec::new();
@@ -48,18 +49,12 @@ pub(crate) fn round(bench: &Bench, sheet: &mut Sheet) -> Result<()> {
                 None => without.push(bytes),
             }
         }
-        if sockets == 0 {
-            continue;
-        }
-        for arguments in LOOKS {
-            let mut command = Command::new(&bench.tcptrace);
-            command.args(arguments);
-            look(bench, sheet, &mut command, &format!("{}, {with}", arguments.join(" ")))?;
-        }
-        for argument in SS {
-            let mut command = Command::new("ss");
-            looks_where_they_are(command.arg(argument), &held)?;
-            look(bench, sheet, &mut command, &format!("ss {argument}, {with}"))?;
+        let ours = LOOKS.map(|arguments| (bench.tcptrace.as_os_str(), "", arguments));
+        let theirs = SS.map(|arguments| (OsStr::new("ss"), "ss ", arguments));
+        for (program, prefix, arguments) in ours.into_iter().chain(theirs) {
+            let mut command = Command::new(program);
+            looks_where_they_are(command.args(arguments), &held)?;
+            look(bench, sheet, &mut command, &format!("{prefix}{}, {with}", arguments.join(" ")))?;
         }
     }
     Ok(())
@@ -91,7 +86,8 @@ fn look(bench: &Bench, sheet: &mut Sheet, command: &mut Command, with: &str) -> 
     Ok(())
 }
 
-/// `ss` sees one network namespace: that of these connections.
+/// `ss` sees one network namespace: that of these connections. Where tcptrace is makes no difference to
+/// what it sees, but entering costs something.
 fn looks_where_they_are(command: &mut Command, held: &Held) -> Result<()> {
     let path = format!("/proc/{}/ns/net", held.pid().as_raw_nonzero());
     let namespace = File::open(&path).with_context(|| format!("cannot open {path}"))?;

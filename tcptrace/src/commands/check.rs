@@ -34,6 +34,7 @@ pub fn run(args: &CheckArgs, log_programs: bool) -> Result<ExitCode> {
         raw: false,
         forks: true,
         log_programs,
+        once: false,
     };
     tracing::event_loop()?.block_on(async {
         let mut command = Command::new(&args.command)?;

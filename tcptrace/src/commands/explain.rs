@@ -43,6 +43,7 @@ pub fn run(args: &ExplainArgs, log_programs: bool) -> Result<ExitCode> {
                 raw: false,
                 forks: false,
                 log_programs,
+                once: false,
             };
             let mut arrows = Arrows::default();
             let duration = args.duration;

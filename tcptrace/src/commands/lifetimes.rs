@@ -28,6 +28,7 @@ pub fn run(args: &LifetimesArgs, log_programs: bool) -> Result<ExitCode> {
         raw: false,
         forks: false,
         log_programs,
+        once: false,
     };
     tracing::run(&trace, |times| Connections::new(style, times))
 }

@@ -25,16 +25,17 @@ pub fn run(args: &ListArgs) -> Result<ExitCode> {
     let filter = tracing::filter(&args.filter)?;
     let runtime = tracing::event_loop()?;
     // The ring buffer wants a running event loop, although nothing is read from it here.
-    let mut source = {
+    let source = {
         let _guard = runtime.enter();
         KernelSource::start(&SourceOptions {
             ring_bytes: 4096,
             netns: filter.netns,
+            look_only: true,
             ..SourceOptions::default()
         })?
     };
-    let mut dump = source.dump(None);
-    let holders = source.holders()?;
+    let (mut dump, holders) = source.look();
+    let holders = holders?;
     dump.sockets.extend(holders.over);
     let mut list = socket_list(&dump.sockets, &holders.descriptors);
     list.retain(|listed| filter.wants(listed));

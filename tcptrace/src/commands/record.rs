@@ -42,6 +42,7 @@ pub fn run(args: &RecordArgs, log_programs: bool) -> Result<ExitCode> {
         raw: false,
         forks: false,
         log_programs,
+        once: false,
     };
     tracing::event_loop()?.block_on(async {
         // Before the kernel is asked for anything: a file that exists is no reason to load programs.

@@ -27,6 +27,7 @@ pub fn run(args: &ReplayArgs) -> Result<ExitCode> {
         raw: args.raw || matches!(style.format, Format::Bcc | Format::BccCsv),
         forks: false,
         log_programs: false,
+        once: false,
     };
     tracing::replay(&trace, args.speed, |times| Transitions::new(style, times))
 }

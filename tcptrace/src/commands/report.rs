@@ -48,6 +48,7 @@ pub fn run(args: &ReportArgs, log_programs: bool) -> Result<ExitCode> {
         raw: false,
         forks: false,
         log_programs,
+        once: false,
     };
     // Before anything is traced: a file that exists is no reason to trace for an hour.
     let page = args.html.as_deref().map(|path| Page::open(path, args.force)).transpose()?;
@@ -55,7 +56,6 @@ pub fn run(args: &ReportArgs, log_programs: bool) -> Result<ExitCode> {
     let mut report = None;
     let outcome = tracing::view(
         &trace,
-        false,
         |tracker, clock| Pipeline::reported(tracker, options, clock),
         |times, machine| {
             let origin = Origin { host: machine.host, kernel: machine.kernel };

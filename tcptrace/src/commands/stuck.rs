@@ -34,11 +34,11 @@ pub fn run(args: &StuckArgs, log_programs: bool) -> Result<ExitCode> {
         raw: false,
         forks: false,
         log_programs,
+        once: args.once,
     };
     let options = detector::Options { filter, ..args.findings.options() };
     let outcome = tracing::view(
         &trace,
-        args.once,
         |tracker, clock| Pipeline::stuck(tracker, options, clock),
         |times, _| Findings::new(style, times, args.each),
     )?;

@@ -55,6 +55,8 @@ pub struct Trace {
     pub forks: bool,
     /// Let the kernel programs log.
     pub log_programs: bool,
+    /// Look once, and trace nothing.
+    pub once: bool,
 }
 
 /// The filter that the arguments ask for; what they name must exist.
@@ -117,7 +119,7 @@ pub fn times(clock: ClockSample) -> Times {
 /// If this machine does not allow tracing, or stdout fails.
 pub fn run<S: Sink>(trace: &Trace, make_sink: impl FnOnce(Times) -> S) -> Result<ExitCode> {
     let pipeline = |options, clock| transitions(trace, options, clock);
-    let outcome = view(trace, false, pipeline, |times, _| make_sink(times))?;
+    let outcome = view(trace, pipeline, |times, _| make_sink(times))?;
     tell_summary(&trace.style, &outcome.summary, &summary_text(&outcome.summary))?;
     Ok(ExitCode::SUCCESS)
 }
@@ -145,14 +147,13 @@ fn transitions(trace: &Trace, options: Options, clock: ClockSample) -> Pipeline 
     }
 }
 
-/// Runs what a view asks for, live, or for `once` a single look, or from recordings. The sink is told
-/// which machine the trace is of.
+/// Runs what a view asks for, live, or a single look, or from recordings. The sink is told which
+/// machine the trace is of.
 ///
 /// # Errors
 /// If this machine does not allow tracing, nothing can be read, or stdout fails.
 pub fn view<S: Sink>(
     trace: &Trace,
-    once: bool,
     make_pipeline: impl FnOnce(Options, ClockSample) -> Pipeline,
     make_sink: impl FnOnce(Times, Machine) -> S,
 ) -> Result<Outcome> {
@@ -162,7 +163,7 @@ pub fn view<S: Sink>(
     let json = trace.style.format == Format::Json;
     event_loop()?.block_on(async {
         // One look ends by itself.
-        let stop = if once { None } else { Some(StopSignals::new()?) };
+        let stop = if trace.once { None } else { Some(StopSignals::new()?) };
         // Before the first event there may be, which comes while the rest is being loaded.
         let clock = clock::sample();
         let mut source = start(trace)?;
@@ -321,6 +322,7 @@ fn source_options(trace: &Trace) -> SourceOptions {
         netns: *netns,
         forks: trace.forks,
         log_programs: trace.log_programs,
+        look_only: trace.once,
         ..SourceOptions::default()
     }
 }

@@ -32,6 +32,7 @@ pub fn run(args: &WatchArgs, log_programs: bool) -> Result<ExitCode> {
         raw: args.raw || matches!(style.format, Format::Bcc | Format::BccCsv),
         forks: false,
         log_programs,
+        once: false,
     };
     tracing::run(&trace, |times| Transitions::new(style, times))
 }

@@ -1,12 +1,16 @@
 //! A reader for the kernel's BTF, reduced to what the loader asks: where a field lies in a
-//! structure, and how many arguments a tracepoint has.
+//! structure, how many arguments a tracepoint has, and which number a type has.
 //!
 //! The bytes come from a file and are treated as hostile: every offset is checked, every walk is
 //! bounded. (Format: Documentation/bpf/btf.rst, version 1, as of 7.2.)
 
-use std::collections::HashMap;
+mod only;
+
+use std::path::Path;
 
 use anyhow::{Context as _, Result, bail, ensure};
+
+use super::btf_bytes::BtfBytes;
 
 const MAGIC: u16 = 0xeb9f;
 const KIND_PTR: u32 = 2;
@@ -15,6 +19,7 @@ const KIND_UNION: u32 = 5;
 const KIND_TYPEDEF: u32 = 8;
 const KIND_VOLATILE: u32 = 9;
 const KIND_CONST: u32 = 10;
+const KIND_FUNC: u32 = 12;
 const KIND_FUNC_PROTO: u32 = 13;
 /// Anonymous structures nest a few levels; a file that goes on and on is broken.
 const MAX_DEPTH: u32 = 16;
@@ -22,12 +27,22 @@ const MAX_DEPTH: u32 = 16;
 /// Parsed BTF of a kernel.
 #[derive(Debug)]
 pub struct Btf {
-    bytes: Vec<u8>,
+    bytes: BtfBytes,
     strings: (usize, usize),
     /// Where each type begins; type ids count from 1.
     types: Vec<u32>,
-    structures: HashMap<Vec<u8>, u32>,
-    typedefs: HashMap<Vec<u8>, u32>,
+    structures: Vec<Named>,
+    typedefs: Vec<Named>,
+    functions: Vec<Named>,
+}
+
+/// A type with a name. There are tens of thousands, of which a few are asked for: to search them costs
+/// less than to sort them.
+#[derive(Clone, Copy, Debug)]
+struct Named {
+    /// Where its name begins among the strings.
+    name: u32,
+    id: u32,
 }
 
 /// Where a field lies.
@@ -41,6 +56,8 @@ pub struct FieldOffset {
 
 #[derive(Clone, Copy)]
 struct TypeHeader {
+    /// Where its name begins among the strings.
+    name: u32,
     /// Where the data behind the header begins.
     data: usize,
     kind: u32,
@@ -56,40 +73,62 @@ impl Btf {
     /// # Errors
     /// If the bytes are not BTF of version 1 in this machine's byte order, or end too early.
     pub fn parse(bytes: Vec<u8>) -> Result<Self> {
+        Self::of_bytes(bytes.into())
+    }
+
+    /// Parses the file at `path`.
+    ///
+    /// # Errors
+    /// If it cannot be read, or as [`Self::parse`].
+    pub fn read(path: &Path) -> Result<Self> {
+        let bytes =
+            BtfBytes::of(path).with_context(|| format!("cannot read {}", path.display()))?;
+        Self::of_bytes(bytes).with_context(|| format!("cannot use {}", path.display()))
+    }
+
+    fn of_bytes(bytes: BtfBytes) -> Result<Self> {
         let mut btf = Self {
             bytes,
             strings: (0, 0),
             types: Vec::new(),
-            structures: HashMap::new(),
-            typedefs: HashMap::new(),
+            structures: Vec::new(),
+            typedefs: Vec::new(),
+            functions: Vec::new(),
         };
         btf.index().context("not a usable BTF file")?;
         Ok(btf)
     }
 
     fn index(&mut self) -> Result<()> {
-        let magic = u16::from_ne_bytes([self.byte(0)?, self.byte(1)?]);
-        ensure!(magic == MAGIC, "it does not begin with the BTF magic number");
-        ensure!(self.byte(2)? == 1, "BTF version {}, only 1 is known", self.byte(2)?);
-        let header = self.word(4)? as usize;
+        const SHORT: &str = "it ends too early";
+        let [low, high, version, _] = self.word(0).context(SHORT)?.to_ne_bytes();
+        ensure!(
+            u16::from_ne_bytes([low, high]) == MAGIC,
+            "it does not begin with the BTF magic number"
+        );
+        ensure!(version == 1, "BTF version {version}, only 1 is known");
+        let header = self.word(4).context(SHORT)? as usize;
         let part = |at: usize| -> Result<(usize, usize)> {
-            let begin = header + self.word(at)? as usize;
-            let end = begin + self.word(at + 4)? as usize;
+            let begin = header + self.word(at).context(SHORT)? as usize;
+            let end = begin + self.word(at + 4).context(SHORT)? as usize;
             ensure!(end <= self.bytes.len(), "it ends before its last section");
             Ok((begin, end))
         };
         let (mut at, types_end) = part(8)?;
         self.strings = part(16)?;
+        u32::try_from(types_end).context("too large")?;
         while at < types_end {
-            let header = self.header(at)?;
-            let id = u32::try_from(self.types.len() + 1).context("too many types")?;
-            let name = self.name(self.word(at)?).to_vec();
+            let Some(header) = self.header(at) else { bail!(SHORT) };
+            #[expect(clippy::cast_possible_truncation, reason = "types_end has 32 bits")]
+            let (place, id) = (at as u32, self.types.len() as u32 + 1);
+            let named = Named { name: header.name, id };
             match header.kind {
-                KIND_STRUCT => drop(self.structures.entry(name).or_insert(id)),
-                KIND_TYPEDEF => drop(self.typedefs.entry(name).or_insert(id)),
+                KIND_STRUCT => self.structures.push(named),
+                KIND_TYPEDEF => self.typedefs.push(named),
+                KIND_FUNC => self.functions.push(named),
                 _ => {}
             }
-            self.types.push(u32::try_from(at).context("too large")?);
+            self.types.push(place);
             at = header.data + data_length(&header)?;
         }
         Ok(())
@@ -99,7 +138,19 @@ impl Btf {
     /// through, pointers are not followed.
     #[must_use]
     pub fn field(&self, structure: &str, path: &str) -> Option<FieldOffset> {
-        let mut id = *self.structures.get(structure.as_bytes())?;
+        self.field_of(self.structure(structure)?, path)
+    }
+
+    /// The number of this structure, for [`Self::field_of`].
+    #[must_use]
+    pub fn structure(&self, name: &str) -> Option<u32> {
+        self.find(&self.structures, name)
+    }
+
+    /// [`Self::field`] of the structure with this number.
+    #[must_use]
+    pub fn field_of(&self, structure: u32, path: &str) -> Option<FieldOffset> {
+        let mut id = structure;
         let mut found = FieldOffset { bits: 0, bitfield_size: 0 };
         for member in path.split('.') {
             let (offset, member_type) = self.member(id, member.as_bytes(), 0)?;
@@ -116,7 +167,7 @@ impl Btf {
     /// kernel has no such tracepoint.
     #[must_use]
     pub fn tracepoint_arguments(&self, name: &str) -> Option<u32> {
-        let typedef = *self.typedefs.get(format!("btf_trace_{name}").as_bytes())?;
+        let typedef = self.find(&self.typedefs, &tracepoint_type(name))?;
         let pointer = self.type_header(self.type_header(typedef)?.reference)?;
         let prototype = self.type_header(pointer.reference)?;
         if pointer.kind != KIND_PTR || prototype.kind != KIND_FUNC_PROTO {
@@ -126,13 +177,33 @@ impl Btf {
         prototype.vlen.checked_sub(1)
     }
 
+    /// The number of the type that a program attaches to for an iterator of this kind.
+    #[must_use]
+    pub fn iterator_type(&self, kind: &str) -> Option<u32> {
+        self.find(&self.functions, &format!("bpf_iter_{kind}"))
+    }
+
+    /// The first of these types with this name.
+    fn find(&self, among: &[Named], name: &str) -> Option<u32> {
+        let (first, others) = name.as_bytes().split_first()?;
+        let found = among.iter().find(|named| match self.string(named.name) {
+            // Most differ in the first letter, so that nothing needs to be called.
+            Some([begin, rest @ ..]) => {
+                begin == first
+                    && rest.strip_prefix(others).is_some_and(|end| end.first() == Some(&0))
+            }
+            _ => false,
+        });
+        found.map(|named| named.id)
+    }
+
     fn member(&self, id: u32, wanted: &[u8], depth: u32) -> Option<(FieldOffset, u32)> {
         let composite = self.composite(id)?;
         for index in 0..composite.vlen as usize {
             let at = composite.data + index * 12;
-            let name = self.name(self.word(at).ok()?);
-            let member_type = self.word(at + 4).ok()?;
-            let raw = self.word(at + 8).ok()?;
+            let name = self.name(self.word(at)?);
+            let member_type = self.word(at + 4)?;
+            let raw = self.word(at + 8)?;
             let offset = if composite.kflag {
                 FieldOffset { bits: raw & 0x00ff_ffff, bitfield_size: raw >> 24 }
             } else {
@@ -167,12 +238,13 @@ impl Btf {
 
     fn type_header(&self, id: u32) -> Option<TypeHeader> {
         let at = *self.types.get((id as usize).checked_sub(1)?)?;
-        self.header(at as usize).ok()
+        self.header(at as usize)
     }
 
-    fn header(&self, at: usize) -> Result<TypeHeader> {
+    fn header(&self, at: usize) -> Option<TypeHeader> {
         let info = self.word(at + 4)?;
-        Ok(TypeHeader {
+        Some(TypeHeader {
+            name: self.word(at)?,
             data: at + 12,
             kind: (info >> 24) & 0x1f,
             vlen: info & 0xffff,
@@ -183,22 +255,25 @@ impl Btf {
 
     /// The string at `offset`, empty if there is none.
     fn name(&self, offset: u32) -> &[u8] {
-        let (begin, end) = self.strings;
-        let rest = begin
-            .checked_add(offset as usize)
-            .filter(|&at| at < end)
-            .map_or(&[][..], |at| &self.bytes[at..end]);
+        let rest = self.string(offset).unwrap_or_default();
         rest.split(|&byte| byte == 0).next().unwrap_or_default()
     }
 
-    fn byte(&self, at: usize) -> Result<u8> {
-        self.bytes.get(at).copied().context("it ends too early")
+    /// The strings from the one at `offset` on.
+    fn string(&self, offset: u32) -> Option<&[u8]> {
+        let (begin, end) = self.strings;
+        self.bytes.get(begin.checked_add(offset as usize)?..end)
     }
 
-    fn word(&self, at: usize) -> Result<u32> {
-        let bytes = self.bytes.get(at..at + 4).context("it ends too early")?;
-        Ok(u32::from_ne_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]))
+    fn word(&self, at: usize) -> Option<u32> {
+        let word = self.bytes.get(at..)?.first_chunk()?;
+        Some(u32::from_ne_bytes(*word))
     }
+}
+
+/// The type that the kernel gives a tracepoint.
+fn tracepoint_type(tracepoint: &str) -> String {
+    format!("btf_trace_{tracepoint}")
 }
 
 /// Bytes that follow the header of a type.
@@ -214,7 +289,7 @@ fn data_length(header: &TypeHeader) -> Result<usize> {
         // enum, func_proto
         6 | KIND_FUNC_PROTO => vlen * 8,
         // ptr, fwd, typedef, qualifiers, func, float, type_tag
-        KIND_PTR | 7..=12 | 16 | 18 => 0,
+        KIND_PTR | 7..=KIND_FUNC | 16 | 18 => 0,
         kind => bail!("type kind {kind} is newer than this reader"),
     })
 }

@@ -1,24 +1,12 @@
 //! Who holds which socket: `iter/task_file`, else /proc.
 
-use std::{collections::HashMap, fs::File, io::Read as _};
+use std::{collections::HashMap, fs::File};
 
 use anyhow::{Context as _, Result};
-use aya::{Ebpf, programs::Iter};
 use procfs::process::{FDTarget, all_processes};
-use tcptrace_common::symbols;
 
-use super::decode;
+use super::{decode, iterators};
 use crate::event::{Comm, Holder, Process, Socket};
-
-/// Opens an iterator program for one walk, in the network namespace of the calling thread.
-pub(super) fn open_iterator(ebpf: &mut Ebpf, name: &str) -> Result<File> {
-    let program: &mut Iter = ebpf
-        .program_mut(name)
-        .with_context(|| format!("the kernel object has no program {name}"))?
-        .try_into()?;
-    let id = program.attach()?;
-    Ok(program.take_link(id)?.into_file()?)
-}
 
 /// What processes hold.
 #[derive(Debug, Default)]
@@ -30,17 +18,16 @@ pub struct Holders {
 }
 
 /// Every descriptor of every process that is a TCP socket, by the iterator.
-pub(super) fn by_iterator(ebpf: &mut Ebpf, jiffy_ns: u64) -> Result<Holders> {
-    let mut bytes = Vec::new();
-    open_iterator(ebpf, symbols::ITER_TASK_FILE)?
-        .read_to_end(&mut bytes)
-        .context("iter/task_file ended early")?;
+pub(super) fn by_iterator(walk: File, jiffy_ns: u64) -> Result<Holders> {
     let mut found = Holders::default();
-    let mut rest = bytes.as_slice();
-    while let Some((descriptor, over)) = decode::next_holder(&mut rest, jiffy_ns) {
-        found.descriptors.extend(descriptor);
-        found.over.extend(over);
-    }
+    iterators::read(walk, |bytes| {
+        let mut rest = *bytes;
+        while let Some((descriptor, over)) = decode::next_holder(&mut rest, jiffy_ns) {
+            found.descriptors.extend(descriptor);
+            found.over.extend(over);
+            *bytes = rest;
+        }
+    })?;
     // One for each descriptor, but they are shared.
     found.over.sort_unstable_by_key(|socket| (socket.skaddr, socket.at));
     found.over.dedup_by_key(|socket| socket.skaddr);

@@ -11,8 +11,14 @@ use super::btf::{Btf, FieldOffset};
 /// If the kernel lacks a field without which the fast path cannot work.
 pub(super) fn resolve(btf: &Btf) -> Result<Layout> {
     let mut offsets = Vec::with_capacity(FIELDS.len());
+    // The structures are named one after the other, and each is looked up once.
+    let mut structure = ("", None);
     for field in FIELDS {
-        match btf.field(field.structure, field.path).and_then(byte_offset) {
+        if structure.0 != field.structure {
+            structure = (field.structure, btf.structure(field.structure));
+        }
+        let offset = structure.1.and_then(|structure| btf.field_of(structure, field.path));
+        match offset.and_then(byte_offset) {
             Some(offset) => offsets.push(offset),
             None if field.required => {
                 bail!("this kernel's BTF has no {}.{}", field.structure, field.path);

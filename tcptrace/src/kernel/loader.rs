@@ -1,12 +1,12 @@
 //! Loading and attaching the kernel programs: the best variant this kernel takes.
 
-use std::{fs, path::PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use aya::{
-    Btf as AyaBtf, Ebpf, EbpfLoader, Endianness,
+    Btf as AyaBtf, Ebpf, Endianness,
     maps::{MapData, PerCpuArray, RingBuf},
-    programs::{BtfTracePoint, Iter, ProgramError, TracePoint},
+    programs::{BtfTracePoint, ProgramError, TracePoint},
 };
 use tcptrace_common::{
     layout::{Layout, Settings},
@@ -14,7 +14,10 @@ use tcptrace_common::{
     symbols,
 };
 
-use super::{SourceOptions, btf::Btf, layout, tracepoint_format};
+use super::{
+    SourceOptions, bare_loader::bare_loader, btf::Btf, btf_bytes::OF_THE_KERNEL,
+    iterators::Iterators, layout, tracepoint_format,
+};
 
 /// The programs, built by build.rs; empty in a build without them.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/tcptrace-ebpf"));
@@ -22,6 +25,9 @@ static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/tc
 const SET_STATE: &str = "inet_sock_set_state";
 /// The tracepoint that tells of new processes.
 const PROCESS_FORK: &str = "sched_process_fork";
+/// All tracepoints that programs are attached to by BTF.
+const TRACEPOINTS: [&str; 5] =
+    [SET_STATE, PROCESS_FORK, "tcp_destroy_sock", "tcp_receive_reset", "tcp_send_reset"];
 /// Level of the programs' log: at 0 the verifier removes every log statement.
 const NO_LOG: u8 = 0;
 const FULL_LOG: u8 = 5;
@@ -48,7 +54,10 @@ pub struct HookState {
 
 /// Loaded and attached programs. Dropping them detaches.
 pub(super) struct Programs {
-    pub(super) ebpf: Ebpf,
+    /// What traces; nothing does for a look.
+    pub(super) ebpf: Option<Ebpf>,
+    /// None without BTF.
+    pub(super) iterators: Option<Iterators>,
     pub(super) mode: Mode,
     /// Why the fast path is not used.
     pub(super) degraded: Option<String>,
@@ -62,13 +71,12 @@ pub(crate) fn has_programs() -> bool {
 
 /// Where the kernel's BTF is; `TCPTRACE_BTF` names another place.
 pub(crate) fn btf_path() -> PathBuf {
-    std::env::var_os("TCPTRACE_BTF").map_or_else(|| "/sys/kernel/btf/vmlinux".into(), PathBuf::from)
+    std::env::var_os("TCPTRACE_BTF").map_or_else(|| OF_THE_KERNEL.into(), PathBuf::from)
 }
 
-/// Both readers of the kernel's BTF: ours for offsets, aya's for loading.
+/// The kernel's BTF, and what the programs need of it.
 struct KernelBtf {
     ours: Btf,
-    ayas: AyaBtf,
     layout: Layout,
 }
 
@@ -78,12 +86,16 @@ impl KernelBtf {
         if !path.exists() {
             bail!("no BTF at {}", path.display());
         }
-        let bytes = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        let ayas = AyaBtf::parse(&bytes, Endianness::default())
-            .with_context(|| format!("cannot use {}", path.display()))?;
-        let ours = Btf::parse(bytes).with_context(|| format!("cannot use {}", path.display()))?;
+        let ours = Btf::read(&path)?;
         let layout = layout::resolve(&ours)?;
-        Ok(Self { ours, ayas, layout })
+        Ok(Self { ours, layout })
+    }
+
+    /// What aya needs: the numbers of the types that programs are attached to. It would take ten times as
+    /// long to read all of it.
+    fn for_aya(&self) -> Result<AyaBtf> {
+        AyaBtf::parse(&self.ours.only(&TRACEPOINTS), Endianness::default())
+            .context("cannot pass on the kernel's BTF")
     }
 }
 
@@ -108,32 +120,31 @@ pub(super) fn load(options: &SourceOptions) -> Result<Programs> {
 }
 
 fn load_btf(options: &SourceOptions, btf: &KernelBtf) -> Result<Programs> {
+    let ayas = btf.for_aya()?;
     // bpf_get_socket_cookie takes a BTF socket since 5.12; before, the cookie is read as a field.
-    let attempt = |cookie_helper: bool| -> Result<Ebpf> {
-        let mut settings = settings(options);
-        settings.cookie_helper = u8::from(cookie_helper);
-        settings.kern_sock_mask = layout::bit_mask(&btf.ours, "sock", "sk_kern_sock");
-        settings.repair_mask = layout::bit_mask(&btf.ours, "tcp_sock", "repair");
-        settings.usec_mask = layout::bit_mask(&btf.ours, "tcp_sock", "tcp_usec_ts");
-        let mut ebpf = load_object(options, Some(&btf.ayas), &btf.layout, &settings)?;
-        attach_btf(&mut ebpf, symbols::SET_STATE_BTF, SET_STATE, &btf.ayas)?;
-        Ok(ebpf)
+    let attempt = |cookie_helper: bool| -> Result<(Ebpf, Settings)> {
+        let settings = settings_by_btf(options, btf, cookie_helper);
+        let mut ebpf = load_object(options, &btf.layout, &settings)?;
+        attach_btf(&mut ebpf, symbols::SET_STATE_BTF, SET_STATE, &ayas)?;
+        Ok((ebpf, settings))
     };
-    let mut ebpf = attempt(true).or_else(|error| {
+    let (mut ebpf, settings) = attempt(true).or_else(|error| {
         log::debug!("without the cookie helper, because: {error:#}");
         attempt(false)
     })?;
     // After the program that it stands in for: kernels that let that one interrupt itself run both, and
     // the first has told the event by then.
-    let nested = attach_btf(&mut ebpf, symbols::SET_STATE_NESTED, SET_STATE, &btf.ayas);
+    let nested = attach_btf(&mut ebpf, symbols::SET_STATE_NESTED, SET_STATE, &ayas);
     let mut hooks = vec![HookState {
         name: symbols::SET_STATE_NESTED,
         purpose: "transitions that come in an interrupt (else counted as lost)",
         problem: nested.err().map(|error| format!("{error:#}")),
     }];
-    hooks.extend(attach_hooks(&mut ebpf, btf));
+    hooks.extend(attach_hooks(&mut ebpf, &btf.ours, &ayas));
+    let iterators = Iterators::load(OBJECT, &btf.ours, &btf.layout, &settings)?;
+    hooks.extend(iterator_hooks(&iterators));
     if options.log_programs {
-        let problem = attach_btf(&mut ebpf, symbols::SET_STATE_LOG, SET_STATE, &btf.ayas).err();
+        let problem = attach_btf(&mut ebpf, symbols::SET_STATE_LOG, SET_STATE, &ayas).err();
         hooks.push(HookState {
             name: symbols::SET_STATE_LOG,
             purpose: "the log of the kernel programs",
@@ -141,26 +152,68 @@ fn load_btf(options: &SourceOptions, btf: &KernelBtf) -> Result<Programs> {
         });
     }
     if options.forks {
-        let problem = attach_btf(&mut ebpf, symbols::PROCESS_FORK, PROCESS_FORK, &btf.ayas).err();
+        let problem = attach_btf(&mut ebpf, symbols::PROCESS_FORK, PROCESS_FORK, &ayas).err();
         hooks.push(HookState {
             name: PROCESS_FORK,
             purpose: "which process began which",
             problem: problem.map(|error| format!("{error:#}")),
         });
     }
-    Ok(Programs { ebpf, mode: Mode::Btf, degraded: None, hooks })
+    Ok(Programs {
+        ebpf: Some(ebpf),
+        iterators: Some(iterators),
+        mode: Mode::Btf,
+        degraded: None,
+        hooks,
+    })
+}
+
+/// Loads the iterators, which is all that a look takes.
+///
+/// # Errors
+/// If this kernel has not both of them. Tracing may still find ways around that.
+pub(super) fn load_iterators(options: &SourceOptions) -> Result<Programs> {
+    if !has_programs() {
+        bail!("this build has no kernel programs");
+    }
+    let btf = KernelBtf::read()?;
+    // The helper is no newer than what the other iterator takes.
+    let settings = settings_by_btf(options, &btf, true);
+    let iterators = Iterators::load(OBJECT, &btf.ours, &btf.layout, &settings)?;
+    let hooks = iterator_hooks(&iterators);
+    if let Some(HookState { name, problem: Some(problem), .. }) =
+        hooks.iter().find(|hook| hook.problem.is_some())
+    {
+        bail!("{name}: {problem}");
+    }
+    let iterators = Some(iterators);
+    Ok(Programs { ebpf: None, iterators, mode: Mode::Btf, degraded: None, hooks })
+}
+
+fn iterator_hooks(iterators: &Iterators) -> Vec<HookState> {
+    let Iterators { tcp, task_file } = iterators;
+    [
+        ("iter/tcp", "existing sockets (else by netlink)", tcp),
+        ("iter/task_file", "owners of sockets (else from /proc)", task_file),
+    ]
+    .map(|(name, purpose, iterator)| {
+        let problem = iterator.as_ref().err().map(|error| format!("{error:#}"));
+        HookState { name, purpose, problem }
+    })
+    .into()
 }
 
 fn load_classic(options: &SourceOptions) -> Result<Programs> {
     tracepoint_format::check()?;
     let layout: Layout = bytemuck::Zeroable::zeroed();
-    let mut ebpf = load_object(options, None, &layout, &settings(options))?;
+    let mut ebpf = load_object(options, &layout, &settings(options))?;
     let program: &mut TracePoint = program(&mut ebpf, symbols::SET_STATE_CLASSIC)?.try_into()?;
     program.load().map_err(explain)?;
     program
         .attach("sock", SET_STATE)
         .context("cannot attach to the tracepoint sock:inet_sock_set_state")?;
-    Ok(Programs { ebpf, mode: Mode::Classic, degraded: None, hooks: Vec::new() })
+    let ebpf = Some(ebpf);
+    Ok(Programs { ebpf, iterators: None, mode: Mode::Classic, degraded: None, hooks: Vec::new() })
 }
 
 fn settings(options: &SourceOptions) -> Settings {
@@ -175,17 +228,21 @@ fn settings(options: &SourceOptions) -> Settings {
     }
 }
 
-fn load_object(
-    options: &SourceOptions,
-    btf: Option<&AyaBtf>,
-    layout: &Layout,
-    settings: &Settings,
-) -> Result<Ebpf> {
+fn settings_by_btf(options: &SourceOptions, btf: &KernelBtf, cookie_helper: bool) -> Settings {
+    Settings {
+        cookie_helper: u8::from(cookie_helper),
+        kern_sock_mask: layout::bit_mask(&btf.ours, "sock", "sk_kern_sock"),
+        repair_mask: layout::bit_mask(&btf.ours, "tcp_sock", "repair"),
+        usec_mask: layout::bit_mask(&btf.ours, "tcp_sock", "tcp_usec_ts"),
+        ..settings(options)
+    }
+}
+
+fn load_object(options: &SourceOptions, layout: &Layout, settings: &Settings) -> Result<Ebpf> {
     let local_ports = bitmap(&options.local_ports);
     let remote_ports = bitmap(&options.remote_ports);
     let log_level = if options.log_programs { FULL_LOG } else { NO_LOG };
-    EbpfLoader::new()
-        .btf(btf)
+    bare_loader()
         .map_max_entries(symbols::EVENTS, options.ring_bytes)
         .override_global(symbols::LAYOUT, bytemuck::bytes_of(layout), true)
         .override_global(symbols::SETTINGS, bytemuck::bytes_of(settings), true)
@@ -205,9 +262,9 @@ fn bitmap(ports: &[u16]) -> Vec<u8> {
     bits
 }
 
-fn attach_hooks(ebpf: &mut Ebpf, btf: &KernelBtf) -> Vec<HookState> {
+fn attach_hooks(ebpf: &mut Ebpf, btf: &Btf, ayas: &AyaBtf) -> Vec<HookState> {
     // The third argument, the reason, came with 6.10, and with it resets that no full socket sends.
-    let (send_reset, resets_sent) = match btf.ours.tracepoint_arguments("tcp_send_reset") {
+    let (send_reset, resets_sent) = match btf.tracepoint_arguments("tcp_send_reset") {
         Some(2) => (symbols::SEND_RESET_NO_REASON, "resets sent, but for those of minisocks"),
         _ => (symbols::SEND_RESET, "resets sent, told from those received"),
     };
@@ -217,19 +274,8 @@ fn attach_hooks(ebpf: &mut Ebpf, btf: &KernelBtf) -> Vec<HookState> {
         (symbols::RECEIVE_RESET, "tcp_receive_reset", "resets received, confirmed"),
         (send_reset, "tcp_send_reset", resets_sent),
     ] {
-        let problem = attach_btf(ebpf, program, name, &btf.ayas).err();
+        let problem = attach_btf(ebpf, program, name, ayas).err();
         hooks.push(HookState { name, purpose, problem: problem.map(|error| format!("{error:#}")) });
-    }
-    for (program, name, purpose) in [
-        (symbols::ITER_TCP, "tcp", "existing sockets (else by netlink)"),
-        (symbols::ITER_TASK_FILE, "task_file", "owners of sockets (else from /proc)"),
-    ] {
-        let problem = load_iterator(ebpf, program, name, &btf.ayas).err();
-        hooks.push(HookState {
-            name: if name == "tcp" { "iter/tcp" } else { "iter/task_file" },
-            purpose,
-            problem: problem.map(|error| format!("{error:#}")),
-        });
     }
     hooks
 }
@@ -239,11 +285,6 @@ fn attach_btf(ebpf: &mut Ebpf, name: &str, tracepoint: &str, btf: &AyaBtf) -> Re
     program.load(tracepoint, btf).map_err(explain)?;
     program.attach().with_context(|| format!("cannot attach to the tracepoint {tracepoint}"))?;
     Ok(())
-}
-
-fn load_iterator(ebpf: &mut Ebpf, name: &str, kind: &str, btf: &AyaBtf) -> Result<()> {
-    let program: &mut Iter = program(ebpf, name)?.try_into()?;
-    program.load(kind, btf).map_err(explain)
 }
 
 fn program<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut aya::programs::Program> {

@@ -1,9 +1,12 @@
 //! The kernel edge: programs, maps, iterators, namespaces. The only module that names aya.
 
+mod bare_loader;
 pub mod btf;
+mod btf_bytes;
 pub mod clock;
 pub mod decode;
 mod holders;
+mod iterators;
 mod layout;
 mod loader;
 pub mod machine;

@@ -3,16 +3,15 @@
 use std::{
     collections::BTreeMap,
     fs::{self, File},
-    io::Read as _,
     os::{
         fd::{AsFd as _, AsRawFd as _},
         unix::fs::MetadataExt as _,
     },
-    process,
+    process, thread,
     time::Duration,
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, anyhow};
 use aya::{
     maps::{MapData, RingBuf},
     programs::{BtfTracePoint, TracePoint},
@@ -23,12 +22,13 @@ use tcptrace_common::{record::SocketRecord, symbols};
 use tokio::{
     io::{Interest, unix::AsyncFd},
     task::yield_now,
-    time::timeout,
+    time::{sleep, timeout},
 };
 
 use super::{
     HookState, Mode, clock, decode,
     holders::{self, Holders},
+    iterators,
     loader::{self, Programs},
     namespaces, netlink, requirements,
 };
@@ -66,6 +66,8 @@ pub struct SourceOptions {
     pub forks: bool,
     /// Let the kernel programs log; slow.
     pub log_programs: bool,
+    /// Only look at what there is: no event comes, if this kernel has the iterators.
+    pub look_only: bool,
 }
 
 impl Default for SourceOptions {
@@ -79,6 +81,7 @@ impl Default for SourceOptions {
             netns: None,
             forks: false,
             log_programs: false,
+            look_only: false,
         }
     }
 }
@@ -97,7 +100,8 @@ pub struct Dump {
 /// The running kernel.
 pub struct KernelSource {
     programs: Programs,
-    ring: AsyncFd<RingBuf<MapData>>,
+    /// None if nothing traces.
+    ring: Option<AsyncFd<RingBuf<MapData>>>,
     logger: Option<EbpfLogger<&'static dyn log::Log>>,
     interval: Duration,
     /// The last batch was full, so more is waiting.
@@ -110,7 +114,8 @@ pub struct KernelSource {
 }
 
 impl KernelSource {
-    /// Loads and attaches the programs. From here on no transition goes unseen or uncounted.
+    /// Loads and attaches the programs. From here on no transition goes unseen or uncounted, unless
+    /// nothing but a look is wanted.
     ///
     /// # Errors
     /// If this machine does not allow tracing; the message says what is missing and the fix.
@@ -120,17 +125,27 @@ impl KernelSource {
 
     fn attach(options: &SourceOptions) -> Result<Self> {
         requirements::raise_memlock_limit();
-        let mut programs = loader::load(options)?;
-        let logger = options
-            .log_programs
-            .then(|| EbpfLogger::init(&mut programs.ebpf))
-            .transpose()
-            .context("cannot read the log of the kernel programs")?;
-        let ring = loader::ring(&mut programs.ebpf)?;
-        // SAFETY: the ring buffer owns its descriptor and never replaces it.
-        let ring = unsafe { AsyncFd::register_with_interest(ring, Interest::READABLE) }
-            .map_err(|error| error.into_parts().1)
-            .context("cannot wait for the ring buffer")?;
+        let mut programs = if options.look_only {
+            loader::load_iterators(options).or_else(|error| {
+                log::debug!("looking takes more than the iterators, because: {error:#}");
+                loader::load(options)
+            })?
+        } else {
+            loader::load(options)?
+        };
+        let (mut logger, mut ring) = (None, None);
+        if let Some(ebpf) = &mut programs.ebpf {
+            let records = loader::ring(ebpf)?;
+            // SAFETY: the ring buffer owns its descriptor and never replaces it.
+            let records = unsafe { AsyncFd::register_with_interest(records, Interest::READABLE) }
+                .map_err(|error| error.into_parts().1)
+                .context("cannot wait for the ring buffer")?;
+            ring = Some(records);
+            if options.log_programs {
+                let log = EbpfLogger::init(ebpf);
+                logger = Some(log.context("cannot read the log of the kernel programs")?);
+            }
+        }
         Ok(Self {
             programs,
             ring,
@@ -176,7 +191,10 @@ impl KernelSource {
             return yield_now().await;
         }
         let interval = limit.map_or(self.interval, |limit| limit.min(self.interval));
-        if let Ok(Ok(mut ready)) = timeout(interval, self.ring.readable()).await {
+        let Some(ring) = &self.ring else {
+            return sleep(interval).await;
+        };
+        if let Ok(Ok(mut ready)) = timeout(interval, ring.readable()).await {
             ready.clear_ready();
         }
     }
@@ -185,10 +203,13 @@ impl KernelSource {
     /// moment up to which everything is in `events` now, or `None` if more is waiting.
     pub fn drain(&mut self, events: &mut Vec<Event>) -> Option<Timestamp> {
         let begin = clock::now();
+        let Some(ring) = &mut self.ring else {
+            return Some(begin);
+        };
         let before = events.len();
         let mut undecodable = 0;
         let mut taken = 0;
-        let ring = self.ring.get_mut();
+        let ring = ring.get_mut();
         while taken < MAX_BATCH
             && let Some(record) = ring.next()
         {
@@ -213,7 +234,7 @@ impl KernelSource {
     fn losses(&mut self, at: Timestamp, undecodable: u64) -> Vec<Event> {
         // The misses first: one that is made good in between must not count as lost.
         let missed = self.recursion_misses();
-        let counters = loader::counters(&self.programs.ebpf).ok();
+        let counters = self.programs.ebpf.as_ref().and_then(|ebpf| loader::counters(ebpf).ok());
         let ring = counters.map_or(self.lost_ring, |counters| counters.lost);
         let nested = counters.map_or(0, |counters| counters.nested);
         let recursion = missed.map_or(0, |missed| missed.saturating_sub(nested));
@@ -235,7 +256,8 @@ impl KernelSource {
     /// already running on that CPU (counted since 5.12 and 6.12; `None` where the kernel does not
     /// tell).
     fn recursion_misses(&self) -> Option<u64> {
-        let program = |name| self.programs.ebpf.program(name);
+        let ebpf = self.programs.ebpf.as_ref()?;
+        let program = |name| ebpf.program(name);
         let fd = match self.programs.mode {
             Mode::Btf => <&BtfTracePoint>::try_from(program(symbols::SET_STATE_BTF)?).ok()?.fd(),
             Mode::Classic => {
@@ -249,7 +271,7 @@ impl KernelSource {
     }
 
     /// Walks the existing sockets of these namespaces, or of all that are traced.
-    pub fn dump(&mut self, wanted: Option<&[u32]>) -> Dump {
+    pub fn dump(&self, wanted: Option<&[u32]>) -> Dump {
         let mut namespaces = namespaces::all();
         namespaces.retain(|inode, _| {
             self.netns.is_none_or(|netns| netns == *inode)
@@ -258,12 +280,9 @@ impl KernelSource {
         let started = clock::now();
         let mut dump = Dump::default();
         let mut covered = Vec::new();
-        for (netns, sockets) in self.walk(&namespaces) {
-            match sockets {
-                Ok(sockets) => {
-                    covered.push(netns);
-                    dump.sockets.extend(sockets);
-                }
+        for (netns, walked) in self.walk(&namespaces, &mut dump.sockets) {
+            match walked {
+                Ok(()) => covered.push(netns),
                 Err(error) => dump.failed.push((netns, format!("{error:#}"))),
             }
         }
@@ -272,26 +291,29 @@ impl KernelSource {
         dump
     }
 
-    fn walk(&mut self, namespaces: &BTreeMap<u32, File>) -> Vec<(u32, Result<Vec<Socket>>)> {
-        let iterator = self.has_hook("iter/tcp");
+    /// Adds the sockets of each namespace, all of them or none.
+    fn walk(
+        &self,
+        namespaces: &BTreeMap<u32, File>,
+        sockets: &mut Vec<Socket>,
+    ) -> Vec<(u32, Result<()>)> {
         let jiffy_ns = self.jiffy_ns;
-        let ebpf = &mut self.programs.ebpf;
+        let iterator =
+            self.programs.iterators.as_ref().and_then(|iterators| iterators.tcp.as_ref().ok());
         namespaces::inside_each(namespaces, |netns| {
-            let mut sockets = Vec::new();
-            if iterator {
-                let mut bytes = Vec::new();
-                holders::open_iterator(ebpf, symbols::ITER_TCP)?
-                    .read_to_end(&mut bytes)
-                    .context("iter/tcp ended early")?;
-                sockets.extend(
-                    bytes
-                        .chunks_exact(size_of::<SocketRecord>())
-                        .filter_map(|record| decode::socket(record, jiffy_ns)),
-                );
+            let before = sockets.len();
+            let walked = if let Some(iterator) = iterator {
+                iterator.open().and_then(|walk| {
+                    iterators::read(walk, |bytes| {
+                        while let Some(record) = bytes.split_off(..size_of::<SocketRecord>()) {
+                            sockets.extend(decode::socket(record, jiffy_ns));
+                        }
+                    })
+                })
             } else {
-                netlink::sockets(netns, &mut sockets)?;
-            }
-            Ok(sockets)
+                netlink::sockets(netns, sockets)
+            };
+            walked.inspect_err(|_| sockets.truncate(before))
         })
     }
 
@@ -299,18 +321,34 @@ impl KernelSource {
     ///
     /// # Errors
     /// If neither the iterator nor /proc can be read.
-    pub fn holders(&mut self) -> Result<Holders> {
-        if self.has_hook("iter/task_file") {
-            holders::by_iterator(&mut self.programs.ebpf, self.jiffy_ns)
-        } else {
-            holders::from_proc()
+    pub fn holders(&self) -> Result<Holders> {
+        let iterators = self.programs.iterators.as_ref();
+        match iterators.and_then(|iterators| iterators.task_file.as_ref().ok()) {
+            Some(iterator) => holders::by_iterator(iterator.open()?, self.jiffy_ns),
+            None => holders::from_proc(),
         }
+    }
+
+    /// [`Self::dump`] of everything and [`Self::holders`], at the same time.
+    pub fn look(&self) -> (Dump, Result<Holders>) {
+        let iterators = self.programs.iterators.as_ref();
+        let Some(Ok(iterator)) = iterators.map(|iterators| &iterators.task_file) else {
+            return (self.dump(None), self.holders());
+        };
+        let jiffy_ns = self.jiffy_ns;
+        let walk = iterator.open();
+        thread::scope(|scope| {
+            let holders = scope.spawn(move || holders::by_iterator(walk?, jiffy_ns));
+            let dump = self.dump(None);
+            let died = |_| Err(anyhow!("the thread that looks for holders died"));
+            (dump, holders.join().unwrap_or_else(died))
+        })
     }
 
     /// Our pid as events have it. In a pid namespace that is not the one that we know, but we are
     /// found by what we hold.
     #[must_use]
-    pub fn own_pid(&mut self) -> u32 {
+    pub fn own_pid(&self) -> u32 {
         if fs::metadata("/proc/self/ns/pid")
             .is_ok_and(|namespace| namespace.ino() == INITIAL_PID_NAMESPACE)
         {
@@ -322,7 +360,7 @@ impl KernelSource {
         })
     }
 
-    fn holder_of_ours(&mut self) -> Option<u32> {
+    fn holder_of_ours(&self) -> Option<u32> {
         let socket = socket(AddressFamily::INET, SocketType::STREAM, None).ok()?;
         let inode =
             u32::try_from(File::from(socket.try_clone().ok()?).metadata().ok()?.ino()).ok()?;

@@ -91,9 +91,12 @@ impl Live<'_> {
     /// Feeds sockets that were looked at among the events of the same time.
     fn merge(&mut self, sockets: Vec<Socket>) {
         self.drain_some();
+        let usual = self.batch.capacity();
         self.batch.extend(sockets.into_iter().map(Event::Socket));
         // Stable, so that events of one socket stay in their order.
         self.batch.sort_by_key(time_of);
         self.feed_batch();
+        // The next of that size may be hours away.
+        self.batch.shrink_to(usual);
     }
 }

@@ -1,7 +1,5 @@
 //! The sockets that exist now, with age and owners.
 
-use std::collections::HashMap;
-
 use tcptrace_common::tcp_state::TcpState;
 
 use crate::{
@@ -33,31 +31,55 @@ pub struct SocketOwner {
 /// Joins a dump and the holders found with it; sorted by state, local port, remote end.
 #[must_use]
 pub fn socket_list(sockets: &[Socket], holders: &[Holder]) -> Vec<ListedSocket> {
-    let mut owners: HashMap<u32, Vec<SocketOwner>> = HashMap::new();
-    for holder in holders {
-        let of_socket = owners.entry(holder.inode).or_default();
-        match of_socket.iter_mut().find(|owner| owner.process.pid == holder.process.pid) {
-            Some(owner) => owner.fds.push(holder.fd),
-            None => of_socket.push(SocketOwner { process: holder.process, fds: vec![holder.fd] }),
-        }
-    }
-    for owner in owners.values_mut().flatten() {
-        owner.fds.sort_unstable();
-        owner.fds.dedup();
-    }
-    let mut list: Vec<_> = sockets
-        .iter()
-        .map(|socket| ListedSocket {
-            socket: *socket,
-            age: age(socket),
-            owners: socket.inode.and_then(|inode| owners.get(&inode).cloned()).unwrap_or_default(),
-        })
-        .collect();
-    list.sort_by_key(|listed| {
-        let Socket { state, tuple, netns, .. } = listed.socket;
-        (state.number(), netns, tuple.local.port, tuple.remote.addr, tuple.remote.port)
+    let owners = Owners::new(holders);
+    let mut sockets: Vec<&Socket> = sockets.iter().collect();
+    sockets.sort_by_cached_key(|socket| {
+        let Socket { state, tuple, netns, .. } = socket;
+        (state.number(), *netns, tuple.local.port, tuple.remote.addr, tuple.remote.port)
     });
-    list
+    let listed = sockets.into_iter().map(|socket| ListedSocket {
+        socket: *socket,
+        age: age(socket),
+        owners: socket.inode.map(|inode| owners.of(inode)).unwrap_or_default(),
+    });
+    listed.collect()
+}
+
+/// Who holds what, by inode. There may be a hundred thousand of them, for which a list of each is too much.
+struct Owners<'a> {
+    holders: &'a [Holder],
+    /// Inode and place of each holder, ascending.
+    places: Vec<(u32, u32)>,
+}
+
+impl<'a> Owners<'a> {
+    fn new(holders: &'a [Holder]) -> Self {
+        let mut places: Vec<_> =
+            holders.iter().zip(0..).map(|(holder, place)| (holder.inode, place)).collect();
+        places.sort_unstable();
+        Self { holders, places }
+    }
+
+    fn of(&self, inode: u32) -> Vec<SocketOwner> {
+        let first = self.places.partition_point(|&(other, _)| other < inode);
+        let places = self.places[first..].iter().take_while(|&&(other, _)| other == inode);
+        let mut owners: Vec<SocketOwner> = Vec::new();
+        for Holder { process, fd, .. } in places.map(|&(_, place)| &self.holders[place as usize]) {
+            match owners.iter_mut().find(|owner| owner.process.pid == process.pid) {
+                Some(owner) => owner.fds.push(*fd),
+                None => {
+                    // Most have one owner, and a list that grows begins with room for four.
+                    owners.reserve_exact(1);
+                    owners.push(SocketOwner { process: *process, fds: vec![*fd] });
+                }
+            }
+        }
+        for owner in &mut owners {
+            owner.fds.sort_unstable();
+            owner.fds.dedup();
+        }
+        owners
+    }
 }
 
 /// What an age rests on.

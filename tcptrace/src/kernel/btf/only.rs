@@ -1,0 +1,35 @@
+//! BTF with little in it.
+
+use super::{Btf, KIND_TYPEDEF, MAGIC, tracepoint_type};
+
+/// Length of the header in version 1.
+const HEADER_LENGTH: u32 = 24;
+
+impl Btf {
+    /// BTF of these tracepoints and nothing else, as far as the kernel has them, each under the number
+    /// that it has in the kernel.
+    #[must_use]
+    pub fn only(&self, tracepoints: &[&str]) -> Vec<u8> {
+        // What is not filled is a type of no kind, as long as these are.
+        let mut types: Vec<[u32; 3]> = Vec::new();
+        let mut strings = vec![0];
+        for name in tracepoints.iter().map(|name| tracepoint_type(name)) {
+            let Some(id) = self.find(&self.typedefs, &name) else { continue };
+            types.resize(types.len().max(id as usize), [0; 3]);
+            types[id as usize - 1] = [length(&strings), KIND_TYPEDEF << 24, 0];
+            strings.extend_from_slice(name.as_bytes());
+            strings.push(0);
+        }
+        let types: &[u8] = bytemuck::cast_slice(&types);
+        let [low, high] = MAGIC.to_ne_bytes();
+        let version = u32::from_ne_bytes([low, high, 1, 0]);
+        let header = [version, HEADER_LENGTH, 0, length(types), length(types), length(&strings)];
+        [bytemuck::cast_slice(&header), types, &strings].concat()
+    }
+}
+
+/// What is made of parsed BTF is no longer than that, the lengths of which have 32 bits.
+#[expect(clippy::cast_possible_truncation, reason = "see above")]
+fn length(bytes: &[u8]) -> u32 {
+    bytes.len() as u32
+}
