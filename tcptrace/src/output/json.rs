@@ -28,22 +28,6 @@ impl<T: fmt::Display> Serialize for Shown<T> {
     }
 }
 
-/// One of a fixed list of names, none of which needs escaping.
-pub(super) fn name<S: Serializer>(name: &&'static str, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_unit_variant("", 0, name)
-}
-
-/// The same, if known.
-pub(super) fn known_name<S: Serializer>(
-    known: &Option<&'static str>,
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
-    match known {
-        Some(known) => name(known, serializer),
-        None => serializer.serialize_none(),
-    }
-}
-
 /// A kernel address in hexadecimal digits, without 0x, as a string.
 impl Serialize for Hex {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

@@ -41,10 +41,9 @@ const HEADER: &str = "type,conn,family,laddr,lport,raddr,rport,v4mapped,role,ope
 /// What is told of a finished connection, under the names that JSON has for it.
 #[derive(Serialize)]
 pub(crate) struct Fields<'a> {
-    #[serde(rename = "type", serialize_with = "json::name")]
+    #[serde(rename = "type")]
     pub(crate) kind: &'static str,
     pub(crate) conn: Shown<ConnectionId>,
-    #[serde(serialize_with = "json::known_name")]
     pub(crate) family: Option<&'static str>,
     pub(crate) laddr: Option<IpAddr>,
     pub(crate) lport: Option<u16>,
@@ -52,7 +51,6 @@ pub(crate) struct Fields<'a> {
     pub(crate) rport: Option<u16>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) v4mapped: Option<bool>,
-    #[serde(serialize_with = "json::known_name")]
     pub(crate) role: Option<&'static str>,
     pub(crate) opened: Option<Utc>,
     pub(crate) closed: Utc,
@@ -62,11 +60,9 @@ pub(crate) struct Fields<'a> {
     pub(crate) rx_bytes: Option<u64>,
     pub(crate) retransmits: Option<u32>,
     pub(crate) srtt_us: Option<u32>,
-    #[serde(serialize_with = "json::known_name")]
     pub(crate) end: Option<&'static str>,
     pub(crate) pid: Option<u32>,
     pub(crate) comm: Option<&'a str>,
-    #[serde(serialize_with = "json::known_name")]
     pub(crate) owner: Option<&'static str>,
     pub(crate) netns: Option<u32>,
 }

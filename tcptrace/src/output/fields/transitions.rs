@@ -39,12 +39,11 @@ const HEADER: &str = "type,time,boot_ns,conn,family,laddr,lport,raddr,rport,v4ma
 /// What is told of a transition, under the names that JSON has for it.
 #[derive(Serialize)]
 pub(crate) struct Fields<'a> {
-    #[serde(rename = "type", serialize_with = "json::name")]
+    #[serde(rename = "type")]
     pub(crate) kind: &'static str,
     pub(crate) time: Utc,
     pub(crate) boot_ns: u64,
     pub(crate) conn: Shown<ConnectionId>,
-    #[serde(serialize_with = "json::known_name")]
     pub(crate) family: Option<&'static str>,
     pub(crate) laddr: Option<IpAddr>,
     pub(crate) lport: Option<u16>,
@@ -52,20 +51,14 @@ pub(crate) struct Fields<'a> {
     pub(crate) rport: Option<u16>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) v4mapped: Option<bool>,
-    #[serde(serialize_with = "json::name")]
     pub(crate) from: &'static str,
-    #[serde(serialize_with = "json::name")]
     pub(crate) to: &'static str,
     pub(crate) dwell_ns: Option<u64>,
-    #[serde(serialize_with = "json::name")]
     pub(crate) dwell: &'static str,
-    #[serde(serialize_with = "json::name")]
     pub(crate) evidence: &'static str,
-    #[serde(serialize_with = "json::known_name")]
     pub(crate) reason: Option<&'static str>,
     pub(crate) pid: Option<u32>,
     pub(crate) comm: Option<&'a str>,
-    #[serde(serialize_with = "json::known_name")]
     pub(crate) owner: Option<&'static str>,
     pub(crate) netns: Option<u32>,
     pub(crate) cookie: Option<u64>,

@@ -210,13 +210,8 @@ impl<'w, 'a> Serializer for &'w mut Writer<'a> {
         self.serialize_unit()
     }
 
-    /// Names of variants are Rust's or ours, and need no escaping.
-    #[inline]
     fn serialize_unit_variant(self, _: &'static str, _: u32, name: &'static str) -> fmt::Result {
-        self.raw(b"\"");
-        self.raw(name.as_bytes());
-        self.raw(b"\"");
-        Ok(())
+        self.serialize_str(name)
     }
 
     fn serialize_newtype_struct<T: ?Sized + Serialize>(
