@@ -249,7 +249,7 @@ impl Connection {
     /// The cookie alone names the socket, which may be connected again, from another port.
     #[must_use]
     pub fn may_be(&self, cookie: Option<u64>, tuple: &Tuple) -> bool {
-        fn agree<T: PartialEq>(ours: Option<T>, theirs: Option<T>) -> bool {
+        fn agree<T: Copy + PartialEq>(ours: Option<T>, theirs: Option<T>) -> bool {
             ours.is_none() || theirs.is_none() || ours == theirs
         }
         agree(self.cookie, cookie.and_then(NonZeroU64::new))

@@ -100,7 +100,7 @@ pub(super) fn waiting<'a>(
             Known::MovedOn => return None,
             Known::Stranger => None,
         };
-        let id = connection.map(|connection| connection.id()).unwrap_or_else(|| {
+        let id = connection.map(Connection::id).unwrap_or_else(|| {
             let new = ConnectionId {
                 first_seen: socket.at,
                 socket: socket.skaddr.or(socket.cookie).unwrap_or_default(),

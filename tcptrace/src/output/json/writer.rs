@@ -1,7 +1,7 @@
 //! A serializer for lines of JSON.
 //!
-//! serde_json takes three times as long: it looks at every name of a field for what needs escaping,
-//! and hands on a line in a hundred pieces. A test holds this one to what serde_json writes.
+//! `serde_json` takes three times as long: it looks at every name of a field for what needs escaping,
+//! and hands on a line in a hundred pieces. A test holds this one to what `serde_json` writes.
 
 use std::fmt::{self, Write as _};
 
