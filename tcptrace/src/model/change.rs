@@ -6,7 +6,10 @@ use tcptrace_common::tcp_state::TcpState;
 
 use crate::{
     event::{Counters, Lost, Process, Tuple},
-    model::findings::finding::{Group, Resolved},
+    model::{
+        findings::finding::{Group, Resolved},
+        hex::Hex,
+    },
     time::Timestamp,
 };
 
@@ -55,7 +58,9 @@ pub struct ConnectionId {
 impl fmt::Display for ConnectionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // The upper half of a kernel address is the same for all sockets.
-        write!(f, "{:x}-{:x}", self.first_seen.0, self.socket & 0xffff_ffff_ffff)
+        Hex(self.first_seen.0).fmt(f)?;
+        f.write_str("-")?;
+        Hex(self.socket & 0xffff_ffff_ffff).fmt(f)
     }
 }
 

@@ -1,153 +1,248 @@
 //! One connection, as the tracker remembers it.
 
+mod first_seen;
+
+use std::{
+    net::IpAddr,
+    num::{NonZeroU16, NonZeroU64},
+};
+
 use tcptrace_common::tcp_state::TcpState;
 
 use crate::{
-    event::{Counters, Process, Shape, Socket, Transition, Tuple},
+    event::{Comm, Counters, Endpoint, Process, Socket, Transition, Tuple},
     model::{
         change::{
             ConnectionId, Dwell, End, Finished, Identity, Owner, Role, STATE_SLOTS, state_slot,
         },
         classify::owning_task,
-        socket_list::age,
+        since::{Since, can_become},
     },
     time::Timestamp,
 };
 
-/// Since when a connection has been in its state.
+/// What [`Since`] is, without the time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Since {
-    /// We saw it enter.
-    Exact(Timestamp),
-    /// It was there then, perhaps before.
-    AtLeast(Timestamp),
-    /// Told from a timer of the socket.
-    Estimated(Timestamp),
-    /// Not known.
+enum SinceKind {
+    Exact,
+    AtLeast,
+    Estimated,
     Unknown,
 }
 
-impl Since {
-    /// Time from then to `now`; unknown if the clock stood before that.
-    #[must_use]
-    pub fn dwell(self, now: Timestamp) -> Dwell {
-        let (entered, dwell): (_, fn(u64) -> Dwell) = match self {
-            Self::Exact(entered) => (entered, Dwell::Exact),
-            Self::AtLeast(entered) => (entered, Dwell::AtLeast),
-            Self::Estimated(entered) => (entered, Dwell::Estimated),
-            Self::Unknown => return Dwell::Unknown,
-        };
-        now.since(entered).map_or(Dwell::Unknown, dwell)
-    }
+/// What [`Owner`] is, without the process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum OwnerKind {
+    Task,
+    Fd,
+    Opener,
+    Nobody,
+    Unknown,
 }
 
-/// Whether a connection that was in `before` can be in `after` later on. One that could not, on the
-/// same socket, is another connection.
-#[must_use]
-pub fn can_become(before: TcpState, after: TcpState) -> bool {
-    use TcpState::{
-        CloseWait, Closing, Established, FinWait1, FinWait2, LastAck, SynRecv, SynSent,
-    };
-    match before {
-        SynSent => after == SynRecv || after == Established || can_become(Established, after),
-        SynRecv => after == Established || can_become(Established, after),
-        Established => matches!(after, FinWait1 | FinWait2 | Closing | CloseWait | LastAck),
-        FinWait1 => matches!(after, FinWait2 | Closing),
-        CloseWait => after == LastAck,
-        _ => false,
-    }
-}
-
-/// Time never measured, in [`Connection::states`].
+/// Time never measured, in [`Connection::states`], and moment never seen, in [`Connection::established`].
 const NEVER: u64 = u64::MAX;
 
+/// Network namespace not known, in [`Connection::netns`]; the kernel numbers them from 4026531840 on.
+const NO_NETNS: u32 = u32::MAX;
+
 /// A connection that is being followed.
-#[derive(Clone, Debug, PartialEq)]
+///
+/// There may be a million, and an event of each finds it in no cache. So what an event changes comes
+/// first, then what it only reads, then the times in states, of which it writes one.
+#[derive(Clone, Debug)]
+#[repr(C)]
 pub struct Connection {
-    /// Who it is.
-    pub identity: Identity,
-    /// State it is in.
-    pub state: TcpState,
-    /// Since when.
-    pub since: Since,
-    /// Who opened it.
-    pub role: Option<Role>,
-    /// Its last known user, if any.
-    pub owner: Owner,
-    /// When an event or a dump last spoke of it.
-    pub last_seen: Timestamp,
-    /// A dump that should have named it did not.
-    pub missed: bool,
-    /// A reset arrived for it.
-    pub reset_received: bool,
+    skaddr: Option<NonZeroU64>,
+    cookie: Option<NonZeroU64>,
+    first_seen: Timestamp,
+    /// What [`ConnectionId::socket`] is.
+    name: u64,
+    since: u64,
+    last_seen: Timestamp,
+    established: u64,
+    netns: u32,
+    owner_pid: u32,
+    local_port: Option<NonZeroU16>,
+    remote_port: Option<NonZeroU16>,
+    local: Option<IpAddr>,
+    remote: Option<IpAddr>,
+    v4mapped: bool,
+    ipv6: bool,
+    owner_comm: Comm,
+    owner_kind: OwnerKind,
+    since_kind: SinceKind,
+    state: TcpState,
+    role: Option<Role>,
+    kernel: bool,
     opened: bool,
-    established: Option<Timestamp>,
+    missed: bool,
+    reset_received: bool,
     states: [u64; STATE_SLOTS],
 }
 
+/// Three lines of a processor's cache.
+const _: () = assert!(size_of::<Connection>() == 192);
+
 impl Connection {
-    /// A connection first seen in an event. `opened` says that the event began it.
+    /// Which connection.
     #[must_use]
-    pub fn from_transition(transition: &Transition, opened: bool) -> Self {
-        let role = match transition.to {
-            TcpState::SynSent if opened => Some(Role::Active),
-            TcpState::SynRecv if opened => Some(Role::Passive),
-            _ => None,
-        };
-        Self {
-            identity: Identity {
-                id: ConnectionId { first_seen: transition.at, socket: transition.skaddr },
-                tuple: transition.tuple,
-                netns: transition.netns,
-                cookie: transition.cookie,
-                skaddr: Some(transition.skaddr),
-                kernel: transition.socket.is_some_and(|fields| fields.kernel),
-            },
-            state: transition.from,
-            since: Since::Unknown,
-            role,
-            owner: Owner::Unknown,
-            last_seen: transition.at,
-            missed: false,
-            reset_received: false,
-            opened,
-            established: None,
-            states: [NEVER; STATE_SLOTS],
+    pub fn id(&self) -> ConnectionId {
+        ConnectionId { first_seen: self.first_seen, socket: self.name }
+    }
+
+    /// Who it is.
+    #[must_use]
+    pub fn identity(&self) -> Identity {
+        Identity {
+            id: self.id(),
+            tuple: self.tuple(),
+            netns: self.netns(),
+            cookie: self.cookie(),
+            skaddr: self.skaddr(),
+            kernel: self.kernel,
         }
     }
 
-    /// A connection first seen in a dump.
+    /// Its ends, as far as known by now.
     #[must_use]
-    pub fn from_socket(socket: &Socket) -> Self {
-        let since = match age(socket) {
-            Dwell::Estimated(ns) => Since::Estimated(Timestamp(socket.at.0.saturating_sub(ns))),
-            Dwell::AtLeast(ns) => Since::AtLeast(Timestamp(socket.at.0.saturating_sub(ns))),
-            Dwell::Exact(_) | Dwell::Unknown => Since::AtLeast(socket.at),
-        };
-        Self {
-            identity: Identity {
-                id: ConnectionId {
-                    first_seen: socket.at,
-                    socket: socket.skaddr.or(socket.cookie).unwrap_or_default(),
-                },
-                tuple: socket.tuple,
-                netns: Some(socket.netns),
-                cookie: socket.cookie,
-                // The address of a minisock is not that of the socket it stands for.
-                skaddr: socket.skaddr.filter(|_| socket.shape == Shape::Full),
-                kernel: socket.kernel.unwrap_or(false),
-            },
-            state: socket.state,
-            since,
-            role: None,
-            owner: if socket.shape == Shape::Minisock { Owner::Nobody } else { Owner::Unknown },
-            last_seen: socket.at,
-            missed: false,
-            reset_received: false,
-            opened: false,
-            established: None,
-            states: [NEVER; STATE_SLOTS],
+    pub fn tuple(&self) -> Tuple {
+        let end =
+            |addr, port: Option<NonZeroU16>| Endpoint { addr, port: port.map(NonZeroU16::get) };
+        Tuple {
+            local: end(self.local, self.local_port),
+            remote: end(self.remote, self.remote_port),
+            v4mapped: self.v4mapped,
+            ipv6: self.ipv6,
         }
+    }
+
+    /// Inode number of its network namespace.
+    #[must_use]
+    pub fn netns(&self) -> Option<u32> {
+        (self.netns != NO_NETNS).then_some(self.netns)
+    }
+
+    /// Its socket cookie.
+    #[must_use]
+    pub fn cookie(&self) -> Option<u64> {
+        self.cookie.map(NonZeroU64::get)
+    }
+
+    /// Address of its `struct sock`.
+    #[must_use]
+    pub fn skaddr(&self) -> Option<u64> {
+        self.skaddr.map(NonZeroU64::get)
+    }
+
+    /// State it is in.
+    #[must_use]
+    pub fn state(&self) -> TcpState {
+        self.state
+    }
+
+    /// Since when.
+    #[must_use]
+    pub fn since(&self) -> Since {
+        let at = Timestamp(self.since);
+        match self.since_kind {
+            SinceKind::Exact => Since::Exact(at),
+            SinceKind::AtLeast => Since::AtLeast(at),
+            SinceKind::Estimated => Since::Estimated(at),
+            SinceKind::Unknown => Since::Unknown,
+        }
+    }
+
+    /// When an event or a dump last spoke of it.
+    #[must_use]
+    pub fn last_seen(&self) -> Timestamp {
+        self.last_seen
+    }
+
+    /// Who opened it.
+    #[must_use]
+    pub fn role(&self) -> Option<Role> {
+        self.role
+    }
+
+    /// Its last known user, if any.
+    #[must_use]
+    pub fn owner(&self) -> Owner {
+        let process = Process { pid: self.owner_pid, comm: self.owner_comm };
+        match self.owner_kind {
+            OwnerKind::Task => Owner::Task(process),
+            OwnerKind::Fd => Owner::Fd(process),
+            OwnerKind::Opener => Owner::Opener(process),
+            OwnerKind::Nobody => Owner::Nobody,
+            OwnerKind::Unknown => Owner::Unknown,
+        }
+    }
+
+    /// Whether nothing is known of its user.
+    #[must_use]
+    pub fn lacks_owner(&self) -> bool {
+        self.owner_kind == OwnerKind::Unknown
+    }
+
+    /// Whether a dump that should have named it did not.
+    #[must_use]
+    pub fn is_missed(&self) -> bool {
+        self.missed
+    }
+
+    /// Notes whether a dump that should have named it did not.
+    pub fn set_missed(&mut self, missed: bool) {
+        self.missed = missed;
+    }
+
+    /// Whether a reset arrived for it.
+    #[must_use]
+    pub fn has_received_reset(&self) -> bool {
+        self.reset_received
+    }
+
+    /// A reset arrived for it.
+    pub fn receive_reset(&mut self) {
+        self.reset_received = true;
+    }
+
+    /// A dump spoke of it.
+    pub fn seen(&mut self, at: Timestamp) {
+        self.last_seen = at;
+    }
+
+    /// It lies at this address, which the dump that showed it did not tell.
+    pub fn set_skaddr(&mut self, skaddr: Option<u64>) {
+        self.skaddr = skaddr.and_then(NonZeroU64::new);
+    }
+
+    /// It turns out to be in this state, since some time, no time in the one before being told.
+    pub fn correct(&mut self, state: TcpState, since: Since) {
+        self.state = state;
+        self.set_since(since);
+    }
+
+    /// The user is this one.
+    pub fn set_owner(&mut self, owner: Owner) {
+        self.owner_kind = match owner {
+            Owner::Task(_) => OwnerKind::Task,
+            Owner::Fd(_) => OwnerKind::Fd,
+            Owner::Opener(_) => OwnerKind::Opener,
+            Owner::Nobody => OwnerKind::Nobody,
+            Owner::Unknown => OwnerKind::Unknown,
+        };
+        if let Some(process) = owner.process() {
+            (self.owner_pid, self.owner_comm) = (process.pid, process.comm);
+        }
+    }
+
+    fn set_since(&mut self, since: Since) {
+        (self.since_kind, self.since) = match since {
+            Since::Exact(at) => (SinceKind::Exact, at.0),
+            Since::AtLeast(at) => (SinceKind::AtLeast, at.0),
+            Since::Estimated(at) => (SinceKind::Estimated, at.0),
+            Since::Unknown => (SinceKind::Unknown, 0),
+        };
     }
 
     /// Whether `cookie` and `tuple` may be this connection's: what is known on both sides agrees.
@@ -157,10 +252,9 @@ impl Connection {
         fn agree<T: Copy + PartialEq>(ours: Option<T>, theirs: Option<T>) -> bool {
             ours.is_none() || theirs.is_none() || ours == theirs
         }
-        let ours = &self.identity;
-        agree(ours.cookie, cookie)
-            && agree(ours.tuple.local.port, tuple.local.port)
-            && agree(ours.tuple.remote.port, tuple.remote.port)
+        agree(self.cookie, cookie.and_then(NonZeroU64::new))
+            && agree(self.local_port, tuple.local.port.and_then(NonZeroU16::new))
+            && agree(self.remote_port, tuple.remote.port.and_then(NonZeroU16::new))
     }
 
     /// Whether the event may be this connection's, perhaps with others missed in between.
@@ -175,12 +269,10 @@ impl Connection {
         self.last_seen = transition.at;
         self.missed = false;
         self.learn_tuple(&transition.tuple);
-        let identity = &mut self.identity;
-        identity.cookie = transition.cookie.or(identity.cookie);
-        identity.netns = transition.netns.or(identity.netns);
-        identity.skaddr = Some(transition.skaddr);
+        self.learn_names(transition.cookie, transition.netns);
+        self.skaddr = NonZeroU64::new(transition.skaddr);
         if let Some(fields) = &transition.socket {
-            identity.kernel = fields.kernel;
+            self.kernel = fields.kernel;
         }
     }
 
@@ -189,43 +281,45 @@ impl Connection {
         self.last_seen = socket.at;
         self.missed = false;
         self.learn_tuple(&socket.tuple);
-        let identity = &mut self.identity;
-        identity.cookie = socket.cookie.or(identity.cookie);
-        identity.netns = Some(socket.netns);
+        self.learn_names(socket.cookie, Some(socket.netns));
+    }
+
+    fn learn_names(&mut self, cookie: Option<u64>, netns: Option<u32>) {
+        self.cookie = cookie.and_then(NonZeroU64::new).or(self.cookie);
+        self.netns = netns.unwrap_or(self.netns);
     }
 
     fn learn_tuple(&mut self, tuple: &Tuple) {
-        let ours = &mut self.identity.tuple;
-        for (known, new) in [(&mut ours.local, tuple.local), (&mut ours.remote, tuple.remote)] {
-            known.addr = new.addr.or(known.addr);
-            known.port = new.port.or(known.port);
-        }
-        ours.v4mapped |= tuple.v4mapped;
-        ours.ipv6 = tuple.ipv6;
+        self.local = tuple.local.addr.or(self.local);
+        self.remote = tuple.remote.addr.or(self.remote);
+        self.local_port = tuple.local.port.and_then(NonZeroU16::new).or(self.local_port);
+        self.remote_port = tuple.remote.port.and_then(NonZeroU16::new).or(self.remote_port);
+        self.v4mapped |= tuple.v4mapped;
+        self.ipv6 = tuple.ipv6;
     }
 
     /// Who owns the connection at this event; a task that owned the lock is remembered.
     pub fn owner_at(&mut self, transition: &Transition) -> Owner {
         let Some(fields) = &transition.socket else {
-            return self.owner;
+            return self.owner();
         };
         if fields.kernel {
             return Owner::Nobody;
         }
         if let Some(process) = owning_task(transition) {
-            self.owner = Owner::Opener(process);
+            self.set_owner(Owner::Opener(process));
             return Owner::Task(process);
         }
-        match self.owner {
-            Owner::Unknown if fields.inode.is_none() => Owner::Nobody,
-            owner => owner,
+        if self.lacks_owner() && fields.inode.is_none() {
+            return Owner::Nobody;
         }
+        self.owner()
     }
 
     /// Remembers a process found with a descriptor, unless a better witness spoke before.
     pub fn learn_holder(&mut self, process: Process) {
-        if matches!(self.owner, Owner::Unknown | Owner::Nobody) {
-            self.owner = Owner::Fd(process);
+        if matches!(self.owner_kind, OwnerKind::Unknown | OwnerKind::Nobody) {
+            self.set_owner(Owner::Fd(process));
         }
     }
 
@@ -236,10 +330,9 @@ impl Connection {
             *total = if *total == NEVER { ns } else { total.saturating_add(ns) };
         }
         if let (TcpState::Established, Since::Exact(at)) = (state, since) {
-            self.established = Some(at);
+            self.established = at.0;
         }
-        self.state = state;
-        self.since = since;
+        self.correct(state, since);
     }
 
     /// The summary of a connection that ended at `closed`. Listeners are not connections.
@@ -254,9 +347,9 @@ impl Connection {
     ) -> Finished {
         Finished {
             closed,
-            identity: self.identity,
-            opened: self.opened.then_some(self.identity.id.first_seen),
-            established: self.established,
+            identity: self.identity(),
+            opened: self.opened.then_some(self.first_seen),
+            established: (self.established != NEVER).then_some(Timestamp(self.established)),
             role: self.role,
             states: self.states.map(|ns| (ns != NEVER).then_some(ns)),
             counters,

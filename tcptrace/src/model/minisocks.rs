@@ -5,13 +5,13 @@ mod deadlines;
 
 use std::{collections::HashSet, net::IpAddr, time::Duration};
 
+use deadlines::{Deadlines, Id};
+use slab::Slab;
 use tcptrace_common::tcp_state::TcpState;
-
-use deadlines::Deadlines;
 
 use crate::{
     event::{Counters, Endpoint, Tuple},
-    model::{change::ConnectionId, connection::Connection, map::HashMap},
+    model::{change::ConnectionId, connection::Connection, map::HashMap, places::Places},
     time::Timestamp,
 };
 
@@ -29,7 +29,7 @@ const LOOK_AGAIN: Duration = Duration::from_secs(1);
 #[derive(Clone, Debug)]
 pub struct Minisock {
     /// The connection; its state is FIN_WAIT2 or TIME_WAIT.
-    pub connection: Box<Connection>,
+    pub connection: Connection,
     /// When it ends if nothing happens to it.
     pub deadline: Timestamp,
     /// The deadline is the kernel's own: the constant of TIME_WAIT, or what the event or a dump said.
@@ -54,9 +54,11 @@ struct Namespace {
 /// All minisocks that are being followed, bounded.
 #[derive(Debug, Default)]
 pub struct Minisocks {
-    by_id: HashMap<ConnectionId, Minisock>,
-    by_tuple: HashMap<Key, ConnectionId>,
-    orphans_by_cookie: HashMap<u64, ConnectionId>,
+    all: Slab<Minisock>,
+    by_tuple: Places,
+    /// Of those in FIN_WAIT2, which are few.
+    orphans: HashMap<ConnectionId, usize>,
+    orphans_by_cookie: HashMap<u64, usize>,
     deadlines: Deadlines,
     namespaces: HashMap<u32, Namespace>,
 }
@@ -72,99 +74,125 @@ fn key(netns: Option<u32>, tuple: &Tuple) -> Key {
     (netns.unwrap_or_default(), address(&tuple.local), address(&tuple.remote), ports)
 }
 
+fn key_of(minisock: &Minisock) -> Key {
+    key(minisock.connection.netns(), &minisock.connection.tuple())
+}
+
 impl Minisocks {
     /// Number of minisocks.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.by_id.len()
+        self.all.len()
     }
 
     /// Whether there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.by_id.is_empty()
+        self.all.is_empty()
     }
 
     /// Adds a minisock; the one that stood at the same addresses before is returned.
     pub fn insert(&mut self, minisock: Minisock) -> Option<Minisock> {
         let connection = &minisock.connection;
-        let identity = connection.identity;
-        let replaced = self.remove_at(identity.netns, &identity.tuple);
-        self.by_tuple.insert(key(identity.netns, &identity.tuple), identity.id);
-        if connection.state == TcpState::FinWait2
-            && let Some(cookie) = identity.cookie
-        {
-            self.orphans_by_cookie.insert(cookie, identity.id);
-        }
-        self.deadlines.insert(minisock.deadline, identity.id);
-        if let Some(netns) = identity.netns {
-            let look = look_at(&minisock, connection.last_seen);
+        let (id, netns, key) = (connection.id(), connection.netns(), key_of(&minisock));
+        let replaced = self.find(&key).and_then(|place| self.remove(place));
+        if let Some(netns) = netns {
+            let look = look_at(&minisock, connection.last_seen());
             let namespace =
                 self.namespaces.entry(netns).or_insert(Namespace { minisocks: 0, look });
             namespace.minisocks += 1;
             namespace.look = namespace.look.min(look);
         }
-        self.by_id.insert(identity.id, minisock);
+        let (deadline, state, cookie) =
+            (minisock.deadline, connection.state(), connection.cookie());
+        let place = self.all.insert(minisock);
+        self.by_tuple.insert(&key, place);
+        if state == TcpState::FinWait2 {
+            self.orphans.insert(id, place);
+            cookie.into_iter().for_each(|cookie| {
+                self.orphans_by_cookie.insert(cookie, place);
+            });
+        }
+        self.deadlines.insert(deadline, (id, place));
         replaced
     }
 
-    /// Changes a minisock in place and notes its new deadline.
-    pub fn update(&mut self, id: ConnectionId, change: impl FnOnce(&mut Minisock)) {
-        let Some(minisock) = self.by_id.get_mut(&id) else {
+    /// Changes the minisock in this place and notes its new deadline.
+    pub fn update(&mut self, place: usize, change: impl FnOnce(&mut Minisock)) {
+        let Some(minisock) = self.all.get_mut(place) else {
             return;
         };
         let before = minisock.deadline;
         change(minisock);
-        let deadline = minisock.deadline;
+        let look = look_at(minisock, minisock.connection.last_seen());
+        let Minisock { connection, deadline, .. } = minisock;
+        let (id, netns, deadline) = (connection.id(), connection.netns(), *deadline);
+        let (state, cookie) = (connection.state(), connection.cookie());
         if deadline != before {
-            self.forget_deadline(before, id);
-            self.deadlines.insert(deadline, id);
+            self.forget_deadline(before, id, place);
+            self.deadlines.insert(deadline, (id, place));
         }
-        let Some(minisock) = self.by_id.get(&id) else {
-            return;
-        };
-        let Connection { identity, state, last_seen, .. } = *minisock.connection;
-        if let Some(namespace) = identity.netns.and_then(|netns| self.namespaces.get_mut(&netns)) {
-            namespace.look = namespace.look.min(look_at(minisock, last_seen));
+        if let Some(namespace) = netns.and_then(|netns| self.namespaces.get_mut(&netns)) {
+            namespace.look = namespace.look.min(look);
         }
         if state != TcpState::FinWait2 {
-            self.forget_orphan(identity.cookie, id);
+            self.forget_orphan(cookie, id, place);
         }
     }
 
-    /// The minisock of this connection.
+    /// The minisock in this place.
     #[must_use]
-    pub fn get(&self, id: ConnectionId) -> Option<&Minisock> {
-        self.by_id.get(&id)
+    pub fn get(&self, place: usize) -> Option<&Minisock> {
+        self.all.get(place)
+    }
+
+    /// The orphan in FIN_WAIT2 of this connection.
+    #[must_use]
+    pub fn orphan(&self, id: ConnectionId) -> Option<&Minisock> {
+        self.all.get(*self.orphans.get(&id)?)
+    }
+
+    /// Whether any is an orphan in FIN_WAIT2.
+    #[must_use]
+    pub fn has_orphans(&self) -> bool {
+        !self.orphans.is_empty()
+    }
+
+    /// Where the minisock at these addresses lies.
+    #[must_use]
+    pub fn place_at(&self, netns: Option<u32>, tuple: &Tuple) -> Option<usize> {
+        if self.is_empty() { None } else { self.find(&key(netns, tuple)) }
     }
 
     /// The minisock at these addresses.
     #[must_use]
     pub fn at(&self, netns: Option<u32>, tuple: &Tuple) -> Option<&Minisock> {
-        let id = self.by_tuple.get(&key(netns, tuple))?;
-        self.by_id.get(id)
+        self.all.get(self.place_at(netns, tuple)?)
     }
 
     /// Removes the minisock at these addresses.
     pub fn remove_at(&mut self, netns: Option<u32>, tuple: &Tuple) -> Option<Minisock> {
-        let id = *self.by_tuple.get(&key(netns, tuple))?;
-        self.remove(id)
+        self.remove(self.place_at(netns, tuple)?)
     }
 
     /// Removes the orphan with this cookie.
     pub fn remove_orphan(&mut self, cookie: u64) -> Option<Minisock> {
-        let id = *self.orphans_by_cookie.get(&cookie)?;
-        self.remove(id)
+        self.remove(*self.orphans_by_cookie.get(&cookie)?)
     }
 
-    fn remove(&mut self, id: ConnectionId) -> Option<Minisock> {
-        let minisock = self.by_id.remove(&id)?;
-        let identity = &minisock.connection.identity;
-        self.by_tuple.remove(&key(identity.netns, &identity.tuple));
-        let (identity, deadline) = (*identity, minisock.deadline);
-        self.forget_orphan(identity.cookie, id);
-        self.forget_deadline(deadline, id);
-        if let Some(netns) = identity.netns
+    fn find(&self, key: &Key) -> Option<usize> {
+        self.by_tuple.find(key, |place| self.all.get(place).is_some_and(|it| key_of(it) == *key))
+    }
+
+    fn remove(&mut self, place: usize) -> Option<Minisock> {
+        let minisock = self.all.try_remove(place)?;
+        let connection = &minisock.connection;
+        self.by_tuple.remove(&key_of(&minisock), place);
+        if connection.state() == TcpState::FinWait2 {
+            self.forget_orphan(connection.cookie(), connection.id(), place);
+        }
+        self.forget_deadline(minisock.deadline, connection.id(), place);
+        if let Some(netns) = connection.netns()
             && let Some(namespace) = self.namespaces.get_mut(&netns)
         {
             namespace.minisocks -= 1;
@@ -175,16 +203,19 @@ impl Minisocks {
         Some(minisock)
     }
 
-    fn forget_deadline(&mut self, deadline: Timestamp, id: ConnectionId) {
-        let Self { by_id, deadlines, .. } = self;
-        let is_valid =
-            |at, id| by_id.get(&id).is_some_and(|minisock: &Minisock| minisock.deadline == at);
-        deadlines.remove(deadline, id, by_id.len(), is_valid);
+    fn forget_deadline(&mut self, deadline: Timestamp, id: ConnectionId, place: usize) {
+        let Self { all, deadlines, .. } = self;
+        let is_valid = |at, (id, place): Id| {
+            all.get(place)
+                .is_some_and(|minisock| minisock.deadline == at && minisock.connection.id() == id)
+        };
+        deadlines.remove(deadline, (id, place), all.len(), is_valid);
     }
 
-    fn forget_orphan(&mut self, cookie: Option<u64>, id: ConnectionId) {
-        if let Some(cookie) = cookie
-            && self.orphans_by_cookie.get(&cookie) == Some(&id)
+    fn forget_orphan(&mut self, cookie: Option<u64>, id: ConnectionId, place: usize) {
+        if self.orphans.remove(&id).is_some()
+            && let Some(cookie) = cookie
+            && self.orphans_by_cookie.get(&cookie) == Some(&place)
         {
             self.orphans_by_cookie.remove(&cookie);
         }
@@ -192,8 +223,8 @@ impl Minisocks {
 
     /// Removes the minisock that ends first.
     pub fn remove_first(&mut self) -> Option<Minisock> {
-        let (_, id) = self.deadlines.first()?;
-        self.remove(id)
+        let (_, (_, place)) = self.deadlines.first()?;
+        self.remove(place)
     }
 
     /// When the deadline of the first minisock will have passed so long ago that no dump will tell
@@ -207,17 +238,17 @@ impl Minisocks {
     /// sorted, so that a replay tells it in the same order.
     pub fn remove_absent(&mut self, started: Timestamp, netns: &HashSet<u32>) -> Vec<Minisock> {
         let mut absent: Vec<_> = self
-            .by_id
-            .values()
-            .map(|minisock| &*minisock.connection)
-            .filter(|connection| {
-                connection.last_seen < started
-                    && connection.identity.netns.is_some_and(|inode| netns.contains(&inode))
+            .all
+            .iter()
+            .map(|(place, minisock)| (&minisock.connection, place))
+            .filter(|(connection, _)| {
+                connection.last_seen() < started
+                    && connection.netns().is_some_and(|inode| netns.contains(&inode))
             })
-            .map(|connection| connection.identity.id)
+            .map(|(connection, place)| (connection.id(), place))
             .collect();
         absent.sort_unstable();
-        absent.into_iter().filter_map(|id| self.remove(id)).collect()
+        absent.into_iter().filter_map(|(_, place)| self.remove(place)).collect()
     }
 
     /// Plans the next look, after a dump of these namespaces that began at `started`. One that was
@@ -230,8 +261,8 @@ impl Minisocks {
                 namespace.look = started + LOOK_AGAIN;
             }
         }
-        for minisock in self.by_id.values() {
-            if let Some(inode) = minisock.connection.identity.netns
+        for (_, minisock) in &self.all {
+            if let Some(inode) = minisock.connection.netns()
                 && netns.contains(&inode)
                 && let Some(namespace) = self.namespaces.get_mut(&inode)
             {
@@ -258,7 +289,7 @@ impl Minisocks {
 
 fn look_at(minisock: &Minisock, now: Timestamp) -> Timestamp {
     let after_deadline = (minisock.deadline + LOOK_AFTER_DEADLINE).max(now + LOOK_AFTER_DEADLINE);
-    if minisock.connection.state == TcpState::FinWait2 {
+    if minisock.connection.state() == TcpState::FinWait2 {
         after_deadline.min(now + LOOK_AT_ORPHAN)
     } else {
         after_deadline
@@ -300,7 +331,7 @@ mod tests {
             cgroup: None,
         };
         Minisock {
-            connection: Box::new(Connection::from_socket(&socket)),
+            connection: Connection::from_socket(&socket),
             deadline: at + Duration::from_secs(60),
             timed: false,
             counters: None,
@@ -314,10 +345,10 @@ mod tests {
         for port in 1..=100 {
             minisocks.insert(minisock(port, u32::from(port % 3), begun));
         }
-        let ids: Vec<_> = minisocks.by_id.keys().copied().collect();
+        let places: Vec<_> = minisocks.all.iter().map(|(place, _)| place).collect();
         for dump in 0..100 {
-            for &id in &ids {
-                minisocks.update(id, |minisock| minisock.deadline = Timestamp(begun.0 + dump));
+            for &place in &places {
+                minisocks.update(place, |minisock| minisock.deadline = Timestamp(begun.0 + dump));
             }
             minisocks.plan_looks(begun, &HashSet::from([0, 1]));
         }

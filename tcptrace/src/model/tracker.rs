@@ -7,11 +7,12 @@ use tcptrace_common::tcp_state::TcpState;
 use crate::{
     event::{Event, Holder, Process, Transition},
     model::{
-        change::{Change, Dwell, Evidence, Identity, Moved, Owner},
-        connection::{Connection, Since},
+        change::{Change, Evidence, Identity, Moved},
+        connection::Connection,
         filter::{Filter, Verdict},
         map::HashMap,
         minisocks::Minisocks,
+        since::Since,
         summary::Summary,
     },
     time::Timestamp,
@@ -19,12 +20,16 @@ use crate::{
 
 mod closing;
 mod dumps;
+mod found;
 mod held;
 pub mod known;
+mod sockets;
 
 use closing::MinisockEnd;
 use dumps::{Index, Unplaced};
+use found::Found;
 use held::HeldLines;
+use sockets::Sockets;
 
 /// Holders of sockets that no event has named yet.
 const MAX_UNPLACED_HOLDERS: usize = 65_536;
@@ -61,7 +66,7 @@ impl Default for Options {
 #[derive(Debug, Default)]
 pub struct Tracker {
     options: Options,
-    sockets: HashMap<u64, Box<Connection>>,
+    sockets: Sockets,
     unplaced: Unplaced,
     unplaced_holders: HashMap<u32, Process>,
     /// Only while a netlink dump is being read.
@@ -140,7 +145,7 @@ impl Tracker {
         while let Some(due) = self.due().filter(|due| *due <= now) {
             if self.held.due() == Some(due) {
                 let held = self.held.pop();
-                held.into_iter().for_each(|held| self.tell_end(held, changes));
+                held.into_iter().for_each(|held| self.tell_held(held, changes));
             } else if let Some(minisock) = self.minisocks.remove_first() {
                 self.end_minisock(minisock, MinisockEnd::Overdue, changes);
             }
@@ -155,13 +160,16 @@ impl Tracker {
 
     /// When the next line is to be told without an event.
     fn due(&self) -> Option<Timestamp> {
-        [self.held.due(), self.minisocks.overdue_at()].into_iter().flatten().min()
+        match (self.held.due(), self.minisocks.overdue_at()) {
+            (Some(held), Some(overdue)) => Some(held.min(overdue)),
+            (held, overdue) => held.or(overdue),
+        }
     }
 
     /// Tells what is still held, at the end of the trace.
     pub fn finish(&mut self, changes: &mut Vec<Change>) {
         while let Some(held) = self.held.pop() {
-            self.tell_end(held, changes);
+            self.tell_held(held, changes);
         }
     }
 
@@ -189,8 +197,8 @@ impl Tracker {
         fields.inode.is_some()
             && !fields.owned
             && !fields.kernel
-            && self.sockets.get(&transition.skaddr).is_some_and(|connection| {
-                connection.state == transition.from && connection.owner == Owner::Unknown
+            && self.sockets.get(transition.skaddr).is_some_and(|connection| {
+                connection.state() == transition.from && connection.lacks_owner()
             })
     }
 
@@ -201,21 +209,23 @@ impl Tracker {
         }
         let begins = transition.from == TcpState::Close
             || (transition.from == TcpState::Listen && transition.to == TcpState::SynRecv);
-        let (mut connection, dwell) =
+        let found =
             if begins { self.begin(transition, changes) } else { self.go_on(transition, changes) };
+        let Found { place, dwell, is_new } = found;
+        let holder = self.unplaced_holder(transition);
+        let connection = &mut self.sockets[place];
         connection.learn(transition);
-        if let Some(inode) = transition.socket.and_then(|fields| fields.inode)
-            && let Some(process) = self.unplaced_holders.remove(&inode)
-        {
+        if let Some(process) = holder {
             connection.learn_holder(process);
         }
-        if proves_its_addresses_free(transition) {
-            self.displace_minisock(&connection, transition.at, changes);
-        }
         let owner = connection.owner_at(transition);
+        let identity = connection.identity();
+        if proves_its_addresses_free(transition) {
+            self.displace_minisock(&identity, transition.at, changes);
+        }
         let moved = Moved {
             at: transition.at,
-            identity: connection.identity,
+            identity,
             from: transition.from,
             to: transition.to,
             dwell,
@@ -225,17 +235,20 @@ impl Tracker {
             on_cpu: transition.on_cpu,
         };
         if transition.to == TcpState::Close {
-            self.close(connection, moved, transition, changes);
-            return;
+            self.close(place, moved, transition, changes);
+        } else {
+            changes.push(Change::Moved(moved));
+            self.sockets[place].enter(transition.to, Since::Exact(transition.at), dwell);
         }
-        changes.push(Change::Moved(moved));
-        connection.enter(transition.to, Since::Exact(transition.at), dwell);
-        self.keep(transition.skaddr, connection, changes);
+        if is_new {
+            self.bound(transition.skaddr, changes);
+        }
+        self.note_in_index(transition.skaddr);
     }
 
     /// `close()` after `shutdown()`: no new state, but it shows who let go.
     fn repeated(&mut self, transition: &Transition) {
-        if let Some(connection) = self.sockets.get_mut(&transition.skaddr)
+        if let Some(connection) = self.sockets.get_mut(transition.skaddr)
             && connection.may_be(transition.cookie, &transition.tuple)
         {
             connection.learn(transition);
@@ -243,71 +256,18 @@ impl Tracker {
         }
     }
 
-    /// A new connection, perhaps on a socket that has carried one before.
-    fn begin(
-        &mut self,
-        transition: &Transition,
-        changes: &mut Vec<Change>,
-    ) -> (Box<Connection>, Dwell) {
-        let mut connection = Box::new(Connection::from_transition(transition, true));
-        // What its memory was before has nothing more to explain.
-        let held = self.held.take(transition.skaddr);
-        held.into_iter().for_each(|held| self.tell_end(held, changes));
-        let Some(before) = self.sockets.remove(&transition.skaddr) else {
-            return (connection, Dwell::Unknown);
-        };
-        if before.state != TcpState::Close {
-            self.lose(&before, changes);
-            return (connection, Dwell::Unknown);
+    fn unplaced_holder(&mut self, transition: &Transition) -> Option<Process> {
+        if self.unplaced_holders.is_empty() {
+            return None;
         }
-        let same_socket = transition.from == TcpState::Close
-            && before.identity.cookie.is_some()
-            && before.identity.cookie == transition.cookie;
-        if !same_socket {
-            return (connection, Dwell::Unknown);
-        }
-        connection.owner = before.owner;
-        (connection, before.since.dwell(transition.at))
-    }
-
-    /// The connection that the event continues, and the time in the state it leaves. A duration is
-    /// given only if nothing was missed in between.
-    fn go_on(
-        &mut self,
-        transition: &Transition,
-        changes: &mut Vec<Change>,
-    ) -> (Box<Connection>, Dwell) {
-        let mut known = self.sockets.remove(&transition.skaddr);
-        if let Some(stranger) = known.take_if(|known| !known.can_go_on_with(transition)) {
-            self.lose(&stranger, changes);
-        }
-        if known.is_none() {
-            known = self.unplaced.take(transition.cookie, &transition.tuple);
-            if let Some(stranger) = known.take_if(|known| !known.can_go_on_with(transition)) {
-                self.lose(&stranger, changes);
-            }
-        }
-        if let Some(connection) = known.take_if(|known| known.state == transition.from) {
-            let dwell = connection.since.dwell(transition.at);
-            return (connection, dwell);
-        }
-        // Before the first dump a socket that nobody knows is only older than the trace.
-        let missed = known.is_some() || self.compared;
-        let mut connection =
-            known.unwrap_or_else(|| Box::new(Connection::from_transition(transition, false)));
-        if missed {
-            self.count_uncertain(&connection.identity);
-        }
-        connection.state = transition.from;
-        connection.since = Since::Unknown;
-        (connection, Dwell::Unknown)
+        self.unplaced_holders.remove(&transition.socket?.inode?)
     }
 
     /// Gives up a connection that must be gone, although its end was never seen.
-    fn lose(&mut self, connection: &Connection, changes: &mut Vec<Change>) {
-        if connection.state != TcpState::Close {
-            self.count_uncertain(&connection.identity);
-            changes.push(Change::Forgotten(connection.identity.id));
+    fn lose(&mut self, state: TcpState, identity: &Identity, changes: &mut Vec<Change>) {
+        if state != TcpState::Close {
+            self.count_uncertain(identity);
+            changes.push(Change::Forgotten(identity.id));
         }
     }
 
@@ -318,19 +278,38 @@ impl Tracker {
         }
     }
 
-    fn keep(&mut self, skaddr: u64, connection: Box<Connection>, changes: &mut Vec<Change>) {
-        if self.len() >= self.options.max_connections {
-            // Of one that ended, all has been told.
-            if connection.state != TcpState::Close {
-                self.summary.evicted += 1;
-                changes.push(Change::Forgotten(connection.identity.id));
-            }
+    /// Follows the connection of a socket at this address from now on.
+    fn keep(&mut self, skaddr: u64, connection: Connection, changes: &mut Vec<Change>) {
+        if let Some(place) = self.sockets.find(skaddr) {
+            self.sockets[place] = connection;
+        } else {
+            self.sockets.insert(skaddr, connection);
+            self.bound(skaddr, changes);
+        }
+        self.note_in_index(skaddr);
+    }
+
+    /// While a netlink dump is being read, its rows may mean this socket.
+    fn note_in_index(&mut self, skaddr: u64) {
+        if let Some(index) = &mut self.index
+            && let Some(connection) = self.sockets.get(skaddr)
+        {
+            index.add(skaddr, connection);
+        }
+    }
+
+    /// Gives the connection up that was added last, if it is one too many.
+    fn bound(&mut self, skaddr: u64, changes: &mut Vec<Change>) {
+        if self.len() <= self.options.max_connections {
             return;
         }
-        if let Some(index) = &mut self.index {
-            index.add(skaddr, &connection);
+        // Of one that ended, all has been told.
+        if let Some(connection) = self.sockets.remove(skaddr)
+            && connection.state() != TcpState::Close
+        {
+            self.summary.evicted += 1;
+            changes.push(Change::Forgotten(connection.id()));
         }
-        self.sockets.insert(skaddr, connection);
     }
 
     /// The holder was looked up after the events that are told now, and meanwhile the kernel may have
@@ -338,8 +317,8 @@ impl Tracker {
     fn holder(&mut self, holder: &Holder) {
         let named = holder
             .skaddr
-            .and_then(|skaddr| self.sockets.get_mut(&skaddr))
-            .filter(|known| holder.cookie.is_some() && known.identity.cookie == holder.cookie);
+            .and_then(|skaddr| self.sockets.get_mut(skaddr))
+            .filter(|known| holder.cookie.is_some() && known.cookie() == holder.cookie);
         if let Some(connection) = named {
             connection.learn_holder(holder.process);
         } else {

@@ -12,27 +12,41 @@ use crate::event::{Endpoint, Socket, Tuple};
 /// `10.0.0.9:443` or `[2001:db8::1]:443`, with `-` for what is not known.
 pub(super) struct End<'a>(pub(super) &'a Endpoint);
 
-impl fmt::Display for End<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl End<'_> {
+    /// As [`fmt::Display`] shows it; without its machinery, as every line has two.
+    pub(super) fn write(&self, out: &mut impl fmt::Write) -> fmt::Result {
         let mut buffer = itoa::Buffer::new();
         let port = self.0.port.map_or("-", |port| buffer.format(port));
         match self.0.addr {
-            Some(IpAddr::V6(addr)) => write!(f, "[{addr}]:{port}"),
-            Some(IpAddr::V4(addr)) => {
-                // Most are such, of which the standard way takes four times as long.
-                let mut separator = "";
-                for octet in addr.octets() {
-                    f.write_str(separator)?;
-                    f.write_str(itoa::Buffer::new().format(octet))?;
-                    separator = ".";
-                }
-                f.write_str(":")?;
-                f.write_str(port)
-            }
-            None if self.0.port.is_none() => f.write_str("-"),
-            None => write!(f, "-:{port}"),
+            Some(IpAddr::V6(addr)) => write!(out, "[{addr}]")?,
+            Some(IpAddr::V4(addr)) => ipv4(out, addr)?,
+            None if self.0.port.is_none() => return out.write_str("-"),
+            None => out.write_str("-")?,
         }
+        out.write_str(":")?;
+        out.write_str(port)
     }
+}
+
+impl fmt::Display for End<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.write(f)
+    }
+}
+
+fn ipv4(out: &mut impl fmt::Write, addr: Ipv4Addr) -> fmt::Result {
+    let mut text = [b'.'; 15];
+    let mut length = 0;
+    for octet in addr.octets() {
+        for (unit, is_shown) in [(100, octet >= 100), (10, octet >= 10), (1, true)] {
+            if is_shown {
+                text[length] = b'0' + octet / unit % 10;
+                length += 1;
+            }
+        }
+        length += 1;
+    }
+    out.write_str(str::from_utf8(&text[..length - 1]).unwrap_or_default())
 }
 
 /// The family of the addresses; not known for an IPv6 socket without any, which may yet turn out

@@ -4,6 +4,9 @@ use std::fmt;
 
 use bytes::BytesMut;
 
+/// As many as few cells lack.
+const SPACES: [u8; 16] = [b' '; 16];
+
 /// A line under construction.
 ///
 /// What is written between two ends of columns is a cell. The spaces after a cell are owed until
@@ -29,10 +32,9 @@ impl<'a> Row<'a> {
     /// Text that takes `width` columns of a terminal.
     pub(super) fn text_of_width(&mut self, text: &str, width: usize) {
         if self.owed_spaces > 0 {
-            let end = self.out.len() + self.owed_spaces;
-            self.out.resize(end, b' ');
+            self.spaces(self.owed_spaces);
             self.owed_spaces = 0;
-            self.cell_start = end;
+            self.cell_start = self.out.len();
         }
         self.out.extend_from_slice(text.as_bytes());
         self.cell_width += width;
@@ -70,11 +72,21 @@ impl<'a> Row<'a> {
         self.text("");
         let missing = width.saturating_sub(self.cell_width);
         let end = self.out.len();
-        self.out.resize(end + missing, b' ');
+        self.spaces(missing);
         self.out.copy_within(self.cell_start..end, self.cell_start + missing);
         self.out[self.cell_start..self.cell_start + missing].fill(b' ');
         self.cell_width = 0;
         self.owed_spaces = 1;
+    }
+
+    /// A whole row of them, cut off, is written faster than some of them.
+    #[inline]
+    fn spaces(&mut self, count: usize) {
+        let end = self.out.len() + count;
+        while self.out.len() < end {
+            self.out.extend_from_slice(&SPACES);
+        }
+        self.out.truncate(end);
     }
 
     /// Ends the line.

@@ -1,7 +1,7 @@
 //! When something happened, as the columns and fields show it.
 
 use bytes::BytesMut;
-use jiff::tz::TimeZone;
+use jiff::tz::{Offset, TimeZone};
 use serde::{Serialize, Serializer};
 
 use super::{
@@ -130,9 +130,40 @@ impl Utc {
     }
 }
 
+impl Utc {
+    /// All years that nanoseconds in 64 bits reach have four digits.
+    fn text(self) -> [u8; 30] {
+        let moment = Offset::UTC.to_datetime(self.0);
+        let (date, time) = (moment.date(), moment.time());
+        let mut text = *b"0000-00-00T00:00:00.000000000Z";
+        let year = date.year().unsigned_abs();
+        let ns = time.subsec_nanosecond().unsigned_abs();
+        let [hour, minute, second] =
+            [time.hour(), time.minute(), time.second()].map(|unit| unit.unsigned_abs().into());
+        for (place, pair) in [
+            (0, u32::from(year / 100)),
+            (2, u32::from(year % 100)),
+            (5, date.month().unsigned_abs().into()),
+            (8, date.day().unsigned_abs().into()),
+            (11, hour),
+            (14, minute),
+            (17, second),
+            (20, ns / 10_000_000),
+            (22, ns / 100_000 % 100),
+            (24, ns / 1_000 % 100),
+            (26, ns / 10 % 100),
+            (27, ns % 100),
+        ] {
+            text[place] = b'0' + (pair / 10) as u8;
+            text[place + 1] = b'0' + (pair % 10) as u8;
+        }
+        text
+    }
+}
+
 impl Serialize for Utc {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&format_args!("{:.9}", self.0))
+        serializer.serialize_str(str::from_utf8(&self.text()).unwrap_or_default())
     }
 }
 

@@ -15,32 +15,53 @@ const DAY: u64 = 24 * HOUR;
 /// 2m05s 3h20m 2d04h`.
 pub(super) struct Nanoseconds(pub(super) u64);
 
-impl fmt::Display for Nanoseconds {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Nanoseconds {
+    /// As [`fmt::Display`] shows them; without its machinery, as every line has one.
+    pub(super) fn write(&self, out: &mut impl fmt::Write) -> fmt::Result {
         let ns = self.0;
         match ns {
-            0..1_000 => write!(f, "{ns}ns"),
-            1_000..1_000_000 => three_digits(f, ns, 1_000, "us"),
-            1_000_000..SECOND => three_digits(f, ns, 1_000_000, "ms"),
-            SECOND..MINUTE => three_digits(f, ns, SECOND, "s"),
-            MINUTE..HOUR => write!(f, "{}m{:02}s", ns / MINUTE, ns % MINUTE / SECOND),
-            HOUR..DAY => write!(f, "{}h{:02}m", ns / HOUR, ns % HOUR / MINUTE),
-            DAY.. => write!(f, "{}d{:02}h", ns / DAY, ns % DAY / HOUR),
+            0..1_000 => {
+                number(out, ns)?;
+                out.write_str("ns")
+            }
+            1_000..1_000_000 => three_digits(out, ns, 1_000, "us"),
+            1_000_000..SECOND => three_digits(out, ns, 1_000_000, "ms"),
+            SECOND..MINUTE => three_digits(out, ns, SECOND, "s"),
+            MINUTE..HOUR => two_units(out, (ns / MINUTE, "m"), (ns % MINUTE / SECOND, "s")),
+            HOUR..DAY => two_units(out, (ns / HOUR, "h"), (ns % HOUR / MINUTE, "m")),
+            DAY.. => two_units(out, (ns / DAY, "d"), (ns % DAY / HOUR, "h")),
         }
+    }
+}
+
+impl fmt::Display for Nanoseconds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.write(f)
     }
 }
 
 /// A time and how well it is known: `>=` more than that, `~` estimated, `-` unknown.
 pub(super) struct Known(pub(super) Dwell);
 
+impl Known {
+    /// As [`fmt::Display`] shows it; without its machinery, as every line has one.
+    pub(super) fn write(&self, out: &mut impl fmt::Write) -> fmt::Result {
+        let (mark, ns) = match self.0 {
+            Dwell::Exact(ns) => ("", ns),
+            Dwell::AtLeast(ns) => (">=", ns),
+            Dwell::Estimated(ns) => ("~", ns),
+            Dwell::Unknown => return out.write_str("-"),
+        };
+        if !mark.is_empty() {
+            out.write_str(mark)?;
+        }
+        Nanoseconds(ns).write(out)
+    }
+}
+
 impl fmt::Display for Known {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            Dwell::Exact(ns) => write!(f, "{}", Nanoseconds(ns)),
-            Dwell::AtLeast(ns) => write!(f, ">={}", Nanoseconds(ns)),
-            Dwell::Estimated(ns) => write!(f, "~{}", Nanoseconds(ns)),
-            Dwell::Unknown => f.write_str("-"),
-        }
+        self.write(f)
     }
 }
 
@@ -51,7 +72,7 @@ impl fmt::Display for Size {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let bytes = self.0;
         if bytes < 1024 {
-            return write!(f, "{bytes}");
+            return number(f, bytes);
         }
         let power = bytes.ilog2() / 10;
         let unit = ["", "K", "M", "G", "T", "P", "E"][power as usize];
@@ -59,15 +80,48 @@ impl fmt::Display for Size {
     }
 }
 
-fn three_digits(f: &mut fmt::Formatter<'_>, value: u64, unit: u64, name: &str) -> fmt::Result {
+#[inline]
+fn three_digits(out: &mut impl fmt::Write, value: u64, unit: u64, name: &str) -> fmt::Result {
     let whole = value / unit;
-    // A remainder is below 2^60, so it cannot overflow when multiplied in 128 bits.
-    let part = |scale: u64| u128::from(value % unit) * u128::from(scale) / u128::from(unit);
+    let rest = value % unit;
+    // A remainder is below 2^60, so it cannot overflow when multiplied in 128 bits; dividing these takes
+    // ten times as long.
+    let part = |scale: u64| match rest.checked_mul(scale) {
+        Some(scaled) => scaled / unit,
+        None => (u128::from(rest) * u128::from(scale) / u128::from(unit)) as u64,
+    };
+    number(out, whole)?;
     match whole {
-        0..10 => write!(f, "{whole}.{:02}{name}", part(100)),
-        10..100 => write!(f, "{whole}.{}{name}", part(10)),
-        100.. => write!(f, "{whole}{name}"),
+        0..10 => {
+            out.write_str(".")?;
+            two_digits(out, part(100))?;
+        }
+        10..100 => {
+            out.write_str(".")?;
+            number(out, part(10))?;
+        }
+        100.. => {}
     }
+    out.write_str(name)
+}
+
+/// `2m05s`.
+fn two_units(out: &mut impl fmt::Write, large: (u64, &str), small: (u64, &str)) -> fmt::Result {
+    number(out, large.0)?;
+    out.write_str(large.1)?;
+    two_digits(out, small.0)?;
+    out.write_str(small.1)
+}
+
+fn two_digits(out: &mut impl fmt::Write, value: u64) -> fmt::Result {
+    if value < 10 {
+        out.write_str("0")?;
+    }
+    number(out, value)
+}
+
+fn number(out: &mut impl fmt::Write, number: u64) -> fmt::Result {
+    out.write_str(itoa::Buffer::new().format(number))
 }
 
 #[cfg(test)]

@@ -6,9 +6,9 @@ use tcptrace::{
     event::{DumpEnd, Event},
     model::{
         change::{Dwell, End, Role},
-        connection::Since,
         findings::{detector, limits::Limits},
         report::{Origin, Report, STATES, ServicePort, WAITING, dwells::Dwells, timeline::Bucket},
+        since::Since,
         summary::Summary,
         tracker::Options,
     },

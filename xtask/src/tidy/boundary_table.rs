@@ -45,6 +45,7 @@ pub(super) const BOUNDARIES: &[Boundary] = &[
             "foldhash",
             "hdrhistogram",
             "ipnet",
+            "slab",
             "strsim",
         ],
         may_not: &[

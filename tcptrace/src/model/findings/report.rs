@@ -90,9 +90,9 @@ impl<'a> Report<'a> {
         let mut counts: BTreeMap<u32, (usize, Process)> = BTreeMap::new();
         for &place in places {
             if let Known::Here(connection) = memory.known(&self.snapshot.sockets()[place])
-                && let Some(process) = connection.owner.process()
+                && let Some(&process) = connection.owner().process()
             {
-                counts.entry(process.pid).or_insert((0, *process)).0 += 1;
+                counts.entry(process.pid).or_insert((0, process)).0 += 1;
             }
         }
         counts.into_values().max_by_key(|(count, _)| *count).map(|(_, process)| process)

@@ -15,7 +15,8 @@ use crate::{
     event::{Process, Shape, Socket, Sysctl, Sysctls},
     model::{
         change::{ConnectionId, Dwell, Owner},
-        connection::{Connection, Since},
+        connection::Connection,
+        since::Since,
         socket_list::{AgeSource, age_with_source},
         tracker::{Tracker, known::Known},
     },
@@ -99,7 +100,7 @@ pub(super) fn waiting<'a>(
             Known::MovedOn => return None,
             Known::Stranger => None,
         };
-        let id = connection.map(|connection| connection.identity.id).unwrap_or_else(|| {
+        let id = connection.map(Connection::id).unwrap_or_else(|| {
             let new = ConnectionId {
                 first_seen: socket.at,
                 socket: socket.skaddr.or(socket.cookie).unwrap_or_default(),
@@ -108,7 +109,7 @@ pub(super) fn waiting<'a>(
         });
         // A stranger has its name since it was first seen in this state.
         let first_seen = Since::AtLeast(id.first_seen);
-        let since = connection.map_or(first_seen, |connection| connection.since);
+        let since = connection.map_or(first_seen, Connection::since);
         let (age, source) = age_of(socket, since, snapshot.sysctls(socket.netns));
         Some(Waiting {
             socket,
@@ -118,7 +119,7 @@ pub(super) fn waiting<'a>(
             source,
             limit,
             in_use_until: in_use_until(socket, kind, limit),
-            user: connection.and_then(|connection| last_user(&connection.owner)),
+            user: connection.and_then(|connection| last_user(&connection.owner())),
             passive: connection.is_some_and(Connection::is_passive),
             is_stranger: connection.is_none(),
         })

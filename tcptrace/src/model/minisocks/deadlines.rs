@@ -4,6 +4,9 @@ use std::collections::{BTreeSet, VecDeque};
 
 use crate::{model::change::ConnectionId, time::Timestamp};
 
+/// Whose, and where it lies.
+pub(super) type Id = (ConnectionId, usize);
+
 /// Entries that are over and may be kept for each that is not.
 const SLACK: usize = 2;
 /// Below this many entries none is looked for.
@@ -15,15 +18,15 @@ const FEW: usize = 1_024;
 /// that is taken back stays there until its turn comes: no tree is searched for any of them.
 #[derive(Debug, Default)]
 pub(super) struct Deadlines {
-    in_order: VecDeque<(Timestamp, ConnectionId)>,
-    others: BTreeSet<(Timestamp, ConnectionId)>,
+    in_order: VecDeque<(Timestamp, Id)>,
+    others: BTreeSet<(Timestamp, Id)>,
     /// Of all, as it is asked for with every event.
-    first: Option<(Timestamp, ConnectionId)>,
+    first: Option<(Timestamp, Id)>,
 }
 
 impl Deadlines {
     /// Adds one.
-    pub(super) fn insert(&mut self, deadline: Timestamp, id: ConnectionId) {
+    pub(super) fn insert(&mut self, deadline: Timestamp, id: Id) {
         let entry = (deadline, id);
         if self.in_order.back().is_none_or(|last| *last < entry) {
             self.in_order.push_back(entry);
@@ -40,9 +43,9 @@ impl Deadlines {
     pub(super) fn remove(
         &mut self,
         deadline: Timestamp,
-        id: ConnectionId,
+        id: Id,
         valid: usize,
-        is_valid: impl Fn(Timestamp, ConnectionId) -> bool,
+        is_valid: impl Fn(Timestamp, Id) -> bool,
     ) {
         self.others.remove(&(deadline, id));
         if self.in_order.front() == Some(&(deadline, id)) {
@@ -59,7 +62,7 @@ impl Deadlines {
     }
 
     /// The first.
-    pub(super) fn first(&self) -> Option<(Timestamp, ConnectionId)> {
+    pub(super) fn first(&self) -> Option<(Timestamp, Id)> {
         self.first
     }
 
@@ -75,7 +78,8 @@ mod tests {
 
     use proptest::prelude::*;
 
-    use super::{ConnectionId, Deadlines, FEW, SLACK, Timestamp};
+    use super::{Deadlines, FEW, SLACK, Timestamp};
+    use crate::model::change::ConnectionId;
 
     proptest! {
         #[test]
@@ -88,7 +92,7 @@ mod tests {
                 // Mostly later than the one before, as with a timer.
                 let at = Timestamp(number / 10 + deadline);
                 let socket = number;
-                let id = ConnectionId { first_seen: Timestamp(0), socket };
+                let id = (ConnectionId { first_seen: Timestamp(0), socket }, 0);
                 if adds {
                     expected.insert((at, id));
                     deadlines.insert(at, id);

@@ -5,8 +5,8 @@ use std::time::Duration;
 use crate::{
     model::{
         change::Dwell,
-        connection::Since,
         findings::finding::{Finding, Group},
+        since::Since,
     },
     time::{ClockSample, Timestamp, nanoseconds},
 };

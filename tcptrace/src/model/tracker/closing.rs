@@ -10,8 +10,10 @@ use crate::{
     model::{
         change::{Change, Dwell, End, Evidence, Identity, Moved, Owner, Reason, Released},
         classify::{Outcome, classify_close, may_have_sent_reset},
-        connection::{Connection, Since},
+        connection::Connection,
         minisocks::Minisock,
+        since::Since,
+        summary::Summary,
     },
     time::Timestamp,
 };
@@ -44,52 +46,55 @@ impl MinisockEnd {
     /// some moment since it was last seen.
     fn time_reason_and_dwell(self, minisock: &Minisock) -> (Timestamp, Option<Reason>, Dwell) {
         let Minisock { connection, deadline, timed, .. } = minisock;
-        let since = connection.since;
+        let since = connection.since();
         let at = match self {
             Self::Reset(at) => return (at, Some(Reason::ResetByUs), since.dwell(at)),
             Self::Displaced(at) | Self::Absent(at) => at,
             Self::Overdue => *deadline,
         };
         if *timed && *deadline <= at {
-            let by_timer = match connection.state {
+            let by_timer = match connection.state() {
                 TcpState::TimeWait => Reason::Fin,
                 _ => Reason::Timeout,
             };
-            let at = (*deadline).max(connection.last_seen);
+            let at = (*deadline).max(connection.last_seen());
             return (at, Some(by_timer), since.dwell(at).estimated());
         }
         let dwell = match self {
             // The kernel drops it for the first packet of the other connection.
             Self::Displaced(at) => since.dwell(at).estimated(),
-            _ => since.dwell(connection.last_seen).at_least(),
+            _ => since.dwell(connection.last_seen()).at_least(),
         };
         (at, None, dwell)
     }
 }
 
 impl Tracker {
+    /// The full socket in this place goes to CLOSE.
     pub(super) fn close(
         &mut self,
-        mut connection: Box<Connection>,
+        place: usize,
         mut moved: Moved,
         transition: &Transition,
         changes: &mut Vec<Change>,
     ) {
         let fields = transition.socket.as_ref();
+        let skaddr = transition.skaddr;
         if moved.owner == Owner::Nobody {
-            connection.owner = Owner::Nobody;
+            self.sockets[place].set_owner(Owner::Nobody);
         }
         match classify_close(transition.from, fields) {
             Outcome::TimeWait => {
                 moved.to = TcpState::TimeWait;
                 moved.evidence = Evidence::Classified;
                 changes.push(Change::Moved(moved));
+                let mut connection = self.sockets.take(skaddr, place);
                 connection.enter(TcpState::TimeWait, Since::Exact(transition.at), moved.dwell);
-                self.sum_up(&connection, &moved, End::TimeWait, transition, changes);
+                sum_up(&connection, &mut self.summary, &moved, End::TimeWait, transition, changes);
                 self.add_minisock(connection, transition, Some(TIME_WAIT), changes);
             }
             Outcome::OrphanFinWait2 => {
-                connection.state = TcpState::FinWait2;
+                let connection = self.sockets.take(skaddr, place);
                 let lifetime = transition.orphan_lifetime;
                 self.add_minisock(connection, transition, lifetime, changes);
             }
@@ -102,10 +107,10 @@ impl Tracker {
                 if reason == Some(Reason::Fin) {
                     // Whoever acknowledged our FIN has it; if that is an orphan of this namespace,
                     // no event of its own tells so.
-                    let Identity { tuple, netns, .. } = connection.identity;
+                    let Identity { tuple, netns, .. } = moved.identity;
                     self.orphan_got_its_fin(netns, &tuple.reversed(), transition.at, changes);
                 }
-                if reason == Some(Reason::ResetByPeer) && connection.reset_received {
+                if reason == Some(Reason::ResetByPeer) && self.sockets[place].has_received_reset() {
                     moved.evidence = Evidence::Confirmed;
                 }
                 let ambiguous = may_have_sent_reset(transition.from, fields);
@@ -113,69 +118,51 @@ impl Tracker {
                     moved.reason = None;
                     moved.evidence = Evidence::Event;
                 }
-                let held = Held { moved, connection, transition: *transition };
-                let told = if ambiguous && self.options.reset_hook {
-                    self.held.push(held)
+                if ambiguous && self.options.reset_hook {
+                    let connection = self.sockets.take(skaddr, place);
+                    let held = Held { moved, connection, transition: *transition };
+                    let before = self.held.push(held);
+                    before.into_iter().for_each(|held| self.tell_held(held, changes));
                 } else {
-                    Some(held)
-                };
-                told.into_iter().for_each(|held| self.tell_end(held, changes));
+                    let Self { sockets, summary, .. } = self;
+                    tell_end(&mut sockets[place], summary, moved, transition, changes);
+                    if !self.stays(transition) {
+                        self.sockets.take(skaddr, place);
+                    }
+                }
             }
         }
     }
 
-    /// Tells of the end of a full socket, and keeps it if a descriptor still refers to it.
-    pub(super) fn tell_end(&mut self, held: Held, changes: &mut Vec<Change>) {
+    /// Tells of an end that was held back.
+    pub(super) fn tell_held(&mut self, held: Held, changes: &mut Vec<Change>) {
         let Held { moved, mut connection, transition } = held;
-        changes.push(Change::Moved(moved));
-        connection.enter(TcpState::Close, Since::Exact(moved.at), moved.dwell);
-        let end = match (moved.from, moved.reason) {
-            (TcpState::LastAck, Some(Reason::Fin)) => End::LastAck,
-            (_, Some(reason)) => End::Because(reason),
-            (_, None) => End::Unknown,
-        };
-        if moved.from != TcpState::Listen {
-            self.sum_up(&connection, &moved, end, &transition, changes);
-        }
-        let open = transition.socket.is_some_and(|fields| !fields.dead && !fields.kernel);
-        if open && self.options.destroy_hook {
+        tell_end(&mut connection, &mut self.summary, moved, &transition, changes);
+        if self.stays(&transition) {
             self.keep(transition.skaddr, connection, changes);
         }
     }
 
-    fn sum_up(
-        &mut self,
-        connection: &Connection,
-        moved: &Moved,
-        end: End,
-        transition: &Transition,
-        changes: &mut Vec<Change>,
-    ) {
-        self.summary.connections += 1;
-        changes.push(Change::Finished(Box::new(connection.finished(
-            moved.at,
-            end,
-            moved.owner,
-            transition.counters,
-            transition.on_cpu,
-        ))));
+    /// Whether a descriptor still refers to the socket after its end, and its last word will be told.
+    fn stays(&self, transition: &Transition) -> bool {
+        let open = transition.socket.is_some_and(|fields| !fields.dead && !fields.kernel);
+        open && self.options.destroy_hook
     }
 
     fn add_minisock(
         &mut self,
-        connection: Box<Connection>,
+        connection: Connection,
         transition: &Transition,
         lifetime: Option<Duration>,
         changes: &mut Vec<Change>,
     ) {
-        let Identity { tuple, netns, cookie, .. } = connection.identity;
+        let Identity { tuple, netns, cookie, .. } = connection.identity();
         let mut deadline = transition.at + lifetime.unwrap_or(FIN_TIMEOUT);
         let mut timed = lifetime.is_some();
         // The kernel makes the minisock just before the event (`tcp_time_wait`, 5.10 to 7.2), so
         // that a dump may have shown it already.
-        let shown = self.minisocks.at(netns, &tuple).map(|shown| shown.connection.identity.cookie);
         if cookie.is_some()
-            && shown == Some(cookie)
+            && self.minisocks.at(netns, &tuple).is_some_and(|it| it.connection.cookie() == cookie)
             && let Some(shown) = self.minisocks.remove_at(netns, &tuple)
         {
             deadline = shown.deadline.max(transition.at);
@@ -198,11 +185,10 @@ impl Tracker {
     /// A connection at the same addresses proves that the minisock there is gone.
     pub(super) fn displace_minisock(
         &mut self,
-        connection: &Connection,
+        identity: &Identity,
         at: Timestamp,
         changes: &mut Vec<Change>,
     ) {
-        let identity = &connection.identity;
         if let Some(minisock) = self.minisocks.remove_at(identity.netns, &identity.tuple) {
             self.end_minisock(minisock, MinisockEnd::Displaced(at), changes);
         }
@@ -219,17 +205,17 @@ impl Tracker {
         let Minisock { mut connection, counters, .. } = minisock;
         let moved = Moved {
             at,
-            identity: connection.identity,
-            from: connection.state,
+            identity: connection.identity(),
+            from: connection.state(),
             to: TcpState::Close,
             dwell,
             evidence: end.evidence(),
             reason,
-            owner: connection.owner,
+            owner: connection.owner(),
             on_cpu: None,
         };
         changes.push(Change::Moved(moved));
-        if connection.state == TcpState::FinWait2 {
+        if connection.state() == TcpState::FinWait2 {
             connection.enter(TcpState::Close, Since::Exact(at), dwell);
             let end = reason.map_or(End::Unknown, End::Because);
             self.summary.connections += 1;
@@ -247,27 +233,27 @@ impl Tracker {
     fn make_room(&mut self, changes: &mut Vec<Change>) {
         if let Some(evicted) = self.minisocks.remove_first() {
             self.summary.evicted += 1;
-            changes.push(Change::Forgotten(evicted.connection.identity.id));
+            changes.push(Change::Forgotten(evicted.connection.id()));
         }
     }
 
     pub(super) fn hook(&mut self, hook: &Hook, changes: &mut Vec<Change>) {
         match hook.kind {
             HookKind::Destroyed => {
-                if let Some(connection) = self.sockets.remove(&hook.skaddr) {
-                    if connection.state == TcpState::Close {
+                if let Some(connection) = self.sockets.remove(hook.skaddr) {
+                    if connection.state() == TcpState::Close {
                         changes.push(Change::Released(Released {
                             at: hook.at,
-                            id: connection.identity.id,
-                            dwell: connection.since.dwell(hook.at),
+                            id: connection.id(),
+                            dwell: connection.since().dwell(hook.at),
                         }));
                     }
-                    self.lose(&connection, changes);
+                    self.lose(connection.state(), &connection.identity(), changes);
                 }
             }
             HookKind::ResetReceived => {
-                if let Some(connection) = self.sockets.get_mut(&hook.skaddr) {
-                    connection.reset_received = true;
+                if let Some(connection) = self.sockets.get_mut(hook.skaddr) {
+                    connection.receive_reset();
                 }
             }
             HookKind::ResetSent => self.reset_sent(hook, changes),
@@ -278,11 +264,45 @@ impl Tracker {
         if let Some(mut held) = self.held.explained_by(hook) {
             held.moved.reason = Some(Reason::ResetByUs);
             held.moved.evidence = Evidence::Confirmed;
-            self.tell_end(held, changes);
+            self.tell_held(held, changes);
         } else if let Some(orphan) =
             hook.cookie.and_then(|cookie| self.minisocks.remove_orphan(cookie))
         {
             self.end_minisock(orphan, MinisockEnd::Reset(hook.at), changes);
         }
     }
+}
+
+/// Tells of the end of a full socket.
+fn tell_end(
+    connection: &mut Connection,
+    summary: &mut Summary,
+    moved: Moved,
+    transition: &Transition,
+    changes: &mut Vec<Change>,
+) {
+    changes.push(Change::Moved(moved));
+    connection.enter(TcpState::Close, Since::Exact(moved.at), moved.dwell);
+    let end = match (moved.from, moved.reason) {
+        (TcpState::LastAck, Some(Reason::Fin)) => End::LastAck,
+        (_, Some(reason)) => End::Because(reason),
+        (_, None) => End::Unknown,
+    };
+    if moved.from != TcpState::Listen {
+        sum_up(connection, summary, &moved, end, transition, changes);
+    }
+}
+
+fn sum_up(
+    connection: &Connection,
+    summary: &mut Summary,
+    moved: &Moved,
+    end: End,
+    transition: &Transition,
+    changes: &mut Vec<Change>,
+) {
+    let Transition { counters, on_cpu, .. } = *transition;
+    summary.connections += 1;
+    let finished = connection.finished(moved.at, end, moved.owner, counters, on_cpu);
+    changes.push(Change::Finished(Box::new(finished)));
 }

@@ -4,15 +4,16 @@ use std::{collections::HashSet, time::Duration};
 
 use tcptrace_common::tcp_state::TcpState;
 
-use super::{Tracker, closing::MinisockEnd};
+use super::{Tracker, closing::MinisockEnd, sockets::Sockets};
 use crate::{
     event::{DumpEnd, Shape, Socket, TIME_WAIT, Tuple},
     model::{
         change::{Change, Dwell, End, Evidence, Moved},
-        connection::{Connection, Since, can_become},
+        connection::Connection,
         filter::Verdict,
         map::HashMap,
         minisocks::Minisock,
+        since::{Since, can_become},
         socket_list::time_wait_began,
     },
     time::Timestamp,
@@ -31,9 +32,9 @@ pub(super) struct Index {
 }
 
 impl Index {
-    pub(super) fn new(sockets: &HashMap<u64, Box<Connection>>) -> Self {
+    pub(super) fn new(sockets: &Sockets) -> Self {
         let mut index = Self { cookies: HashMap::default(), tuples: HashMap::default() };
-        for (&skaddr, connection) in sockets {
+        for (skaddr, connection) in sockets.iter() {
             index.add(skaddr, connection);
         }
         index
@@ -46,8 +47,8 @@ impl Index {
         by_cookie.copied().or_else(|| *self.tuples.get(&socket.tuple)?)
     }
 
-    pub(super) fn add(&mut self, skaddr: u64, Connection { identity, .. }: &Connection) {
-        match identity.cookie {
+    pub(super) fn add(&mut self, skaddr: u64, connection: &Connection) {
+        match connection.cookie() {
             Some(cookie) => {
                 // Two may have one cookie if a row was taken for another with the same ends. A
                 // replay must then choose the same.
@@ -55,7 +56,7 @@ impl Index {
                 *known = skaddr.max(*known);
             }
             None => {
-                let only = self.tuples.entry(identity.tuple).or_insert(Some(skaddr));
+                let only = self.tuples.entry(connection.tuple()).or_insert(Some(skaddr));
                 if *only != Some(skaddr) {
                     *only = None;
                 }
@@ -86,7 +87,7 @@ impl Unplaced {
     }
 
     fn insert(&mut self, cookie: u64, connection: Box<Connection>) {
-        let only = self.by_tuple.entry(connection.identity.tuple).or_insert(Some(cookie));
+        let only = self.by_tuple.entry(connection.tuple()).or_insert(Some(cookie));
         if *only != Some(cookie) {
             *only = None;
         }
@@ -103,9 +104,9 @@ impl Unplaced {
 
     fn remove(&mut self, cookie: u64) -> Option<Box<Connection>> {
         let connection = self.by_cookie.remove(&cookie)?;
-        let tuple = &connection.identity.tuple;
-        if self.by_tuple.get(tuple) == Some(&Some(cookie)) {
-            self.by_tuple.remove(tuple);
+        let tuple = connection.tuple();
+        if self.by_tuple.get(&tuple) == Some(&Some(cookie)) {
+            self.by_tuple.remove(&tuple);
         }
         if self.by_cookie.is_empty() {
             self.by_tuple.clear();
@@ -130,28 +131,27 @@ impl Tracker {
         }
         let skaddr = socket.skaddr.or_else(|| self.skaddr_of(socket));
         let known = match skaddr {
-            Some(skaddr) => self.sockets.get_mut(&skaddr).map(Box::as_mut),
+            Some(skaddr) => self.sockets.get_mut(skaddr),
             None => socket.cookie.and_then(|cookie| self.unplaced.get_mut(cookie)),
         };
         if let Some(connection) = known {
-            if socket.at < connection.last_seen + SLACK {
+            if socket.at < connection.last_seen() + SLACK {
                 return;
             }
             // A row of a state that is over came late; its connection is there all the same.
-            if connection.state != TcpState::Close
+            if connection.state() != TcpState::Close
                 && connection.may_be(socket.cookie, &socket.tuple)
             {
                 connection.learn_row(socket);
-                if can_become(connection.state, socket.state) {
-                    connection.state = socket.state;
-                    connection.since = Since::AtLeast(socket.at);
-                    let identity = connection.identity;
+                if can_become(connection.state(), socket.state) {
+                    connection.correct(socket.state, Since::AtLeast(socket.at));
+                    let identity = connection.identity();
                     self.count_uncertain(&identity);
                 }
                 return;
             }
             // Another connection has the socket by now, and how that began was missed.
-            let Connection { identity, state, .. } = *connection;
+            let (identity, state) = (connection.identity(), connection.state());
             self.count_uncertain(&identity);
             if state != TcpState::Close {
                 changes.push(Change::Forgotten(identity.id));
@@ -160,17 +160,16 @@ impl Tracker {
         if !self.asks_for(socket) {
             return;
         }
-        let mut connection = Box::new(Connection::from_socket(socket));
-        connection.identity.skaddr = skaddr;
+        let mut connection = Connection::from_socket(socket);
+        connection.set_skaddr(skaddr);
         match (skaddr, socket.cookie) {
             (Some(skaddr), _) => {
-                self.sockets.remove(&skaddr);
                 self.keep(skaddr, connection, changes);
             }
             (None, Some(cookie)) => {
                 self.unplaced.remove(cookie);
                 if self.len() < self.options.max_connections {
-                    self.unplaced.insert(cookie, connection);
+                    self.unplaced.insert(cookie, Box::new(connection));
                 } else {
                     self.summary.evicted += 1;
                 }
@@ -180,7 +179,7 @@ impl Tracker {
     }
 
     fn asks_for(&self, socket: &Socket) -> bool {
-        let identity = Connection::from_socket(socket).identity;
+        let identity = Connection::from_socket(socket).identity();
         self.options.only.judge_identity(&identity) != Verdict::Never
     }
 
@@ -194,21 +193,20 @@ impl Tracker {
         // A timer that is overdue has not fired yet.
         let expires = socket.timer.map(|timer| timer.expires.max(socket.at));
         let netns = Some(socket.netns);
-        let known = self.minisocks.at(netns, &socket.tuple);
-        if known.is_some_and(|known| socket.at < known.connection.last_seen) {
+        let place = self.minisocks.place_at(netns, &socket.tuple);
+        let known = place.and_then(|place| self.minisocks.get(place));
+        if known.is_some_and(|known| socket.at < known.connection.last_seen()) {
             return;
         }
-        if let Some(minisock) = known
-            && minisock.connection.may_be(socket.cookie, &socket.tuple)
+        if let (Some(place), Some(Minisock { connection, .. })) = (place, known)
+            && connection.may_be(socket.cookie, &socket.tuple)
         {
-            let id = minisock.connection.identity.id;
-            if (minisock.connection.state, socket.state) == (TcpState::FinWait2, TcpState::TimeWait)
-            {
+            if (connection.state(), socket.state) == (TcpState::FinWait2, TcpState::TimeWait) {
                 let began = time_wait_began(socket).map_or(socket.at, |at| at.min(socket.at));
                 self.orphan_got_its_fin(netns, &socket.tuple, began, changes);
             }
-            self.minisocks.update(id, |minisock| {
-                minisock.connection.last_seen = socket.at;
+            self.minisocks.update(place, |minisock| {
+                minisock.connection.seen(socket.at);
                 minisock.deadline = expires.unwrap_or(minisock.deadline).max(socket.at);
                 minisock.timed |= expires.is_some();
             });
@@ -222,7 +220,7 @@ impl Tracker {
             return;
         }
         let replaced = self.minisocks.insert(Minisock {
-            connection: Box::new(Connection::from_socket(socket)),
+            connection: Connection::from_socket(socket),
             deadline: expires.unwrap_or(socket.at + TIME_WAIT),
             timed: expires.is_some(),
             counters: None,
@@ -241,26 +239,32 @@ impl Tracker {
         began: Timestamp,
         changes: &mut Vec<Change>,
     ) {
-        let Some(minisock) = self.minisocks.at(netns, tuple) else {
+        if !self.minisocks.has_orphans() {
+            return;
+        }
+        let Some(place) = self.minisocks.place_at(netns, tuple) else {
             return;
         };
-        if minisock.connection.state != TcpState::FinWait2 {
+        let Some(minisock) = self.minisocks.get(place) else {
+            return;
+        };
+        if minisock.connection.state() != TcpState::FinWait2 {
             return;
         }
         let mut connection = minisock.connection.clone();
         let counters = minisock.counters;
         // The timer counts in jiffies, which may put the moment before we last saw FIN_WAIT2.
-        let began = began.max(connection.last_seen);
-        let dwell = connection.since.dwell(began).estimated();
+        let began = began.max(connection.last_seen());
+        let dwell = connection.since().dwell(began).estimated();
         let moved = Moved {
             at: began,
-            identity: connection.identity,
+            identity: connection.identity(),
             from: TcpState::FinWait2,
             to: TcpState::TimeWait,
             dwell,
             evidence: Evidence::Confirmed,
             reason: None,
-            owner: connection.owner,
+            owner: connection.owner(),
             on_cpu: None,
         };
         changes.push(Change::Moved(moved));
@@ -273,7 +277,7 @@ impl Tracker {
             counters,
             None,
         ))));
-        self.minisocks.update(connection.identity.id, |minisock| {
+        self.minisocks.update(place, |minisock| {
             minisock.connection = connection;
             minisock.deadline = began + TIME_WAIT;
             minisock.timed = true;
@@ -303,45 +307,48 @@ impl Tracker {
         changes: &mut Vec<Change>,
     ) {
         let mut gone = Vec::new();
-        let placed = self.sockets.iter_mut().map(|(&skaddr, known)| (Some(skaddr), known));
-        let unplaced = self.unplaced.by_cookie.values_mut().map(|known| (None, known));
+        let placed = self.sockets.iter_mut().map(|(skaddr, known)| (Some(skaddr), known));
+        let unplaced = self.unplaced.by_cookie.values_mut().map(|known| (None, known.as_mut()));
         for (skaddr, connection) in placed.chain(unplaced) {
-            let walked = connection.identity.netns.is_some_and(|inode| netns.contains(&inode));
-            if !walked || connection.state == TcpState::Close {
+            let walked = connection.netns().is_some_and(|inode| netns.contains(&inode));
+            if !walked || connection.state() == TcpState::Close {
                 continue;
             }
-            let absent = connection.last_seen < started;
-            let asked_for = self.options.only.judge_identity(&connection.identity) == Verdict::Yes;
-            if absent && connection.missed {
-                gone.push((connection.identity.id, skaddr, connection.identity.cookie));
+            let absent = connection.last_seen() < started;
+            let asked_for =
+                self.options.only.judge_identity(&connection.identity()) == Verdict::Yes;
+            if absent && connection.is_missed() {
+                gone.push((connection.id(), skaddr, connection.cookie()));
             } else if absent && asked_for {
                 self.resync = self.resync.max(Some(at));
             }
-            connection.missed = absent;
+            connection.set_missed(absent);
         }
         gone.sort_unstable();
         for (_, skaddr, cookie) in gone {
             let connection = match (skaddr, cookie) {
-                (Some(skaddr), _) => self.sockets.remove(&skaddr),
-                (None, cookie) => cookie.and_then(|cookie| self.unplaced.remove(cookie)),
+                (Some(skaddr), _) => self.sockets.remove(skaddr),
+                (None, cookie) => {
+                    cookie.and_then(|cookie| self.unplaced.remove(cookie)).map(|known| *known)
+                }
             };
             let Some(mut connection) = connection else {
                 continue;
             };
-            self.count_uncertain(&connection.identity);
+            self.count_uncertain(&connection.identity());
             let moved = Moved {
                 at,
-                identity: connection.identity,
-                from: connection.state,
+                identity: connection.identity(),
+                from: connection.state(),
                 to: TcpState::Close,
                 dwell: Dwell::Unknown,
                 evidence: Evidence::Confirmed,
                 reason: None,
-                owner: connection.owner,
+                owner: connection.owner(),
                 on_cpu: None,
             };
             changes.push(Change::Moved(moved));
-            if connection.state != TcpState::Listen {
+            if connection.state() != TcpState::Listen {
                 connection.enter(TcpState::Close, Since::Unknown, Dwell::Unknown);
                 self.summary.connections += 1;
                 changes.push(Change::Finished(Box::new(connection.finished(

@@ -16,7 +16,7 @@ const HOLD: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub(super) struct Held {
     pub(super) moved: Moved,
-    pub(super) connection: Box<Connection>,
+    pub(super) connection: Connection,
     pub(super) transition: Transition,
 }
 

@@ -39,17 +39,17 @@ impl<'a> Memory<'a> {
             Shape::Request => None,
             Shape::Minisock => {
                 let minisock = minisocks.at(Some(socket.netns), &socket.tuple);
-                minisock.map(|minisock| &*minisock.connection)
+                minisock.map(|minisock| &minisock.connection)
             }
             Shape::Full => {
                 let skaddr = socket.skaddr.or_else(|| self.index.as_ref()?.find(socket));
-                let placed = skaddr.and_then(|skaddr| sockets.get(&skaddr)).map(Box::as_ref);
+                let placed = skaddr.and_then(|skaddr| sockets.get(skaddr));
                 placed.or_else(|| unplaced.get(socket.cookie?))
             }
         };
         match connection {
             Some(connection) if !connection.may_be(socket.cookie, &socket.tuple) => Known::Stranger,
-            Some(connection) if connection.state != socket.state => Known::MovedOn,
+            Some(connection) if connection.state() != socket.state => Known::MovedOn,
             Some(connection) => Known::Here(connection),
             None => Known::Stranger,
         }
@@ -68,10 +68,9 @@ impl Tracker {
     /// Whether the connection `id` at this address is still in `state`.
     #[must_use]
     pub fn is_in(&self, skaddr: Option<u64>, id: ConnectionId, state: TcpState) -> bool {
-        let is_it =
-            |connection: &Connection| connection.identity.id == id && connection.state == state;
-        skaddr.and_then(|skaddr| self.sockets.get(&skaddr)).map(Box::as_ref).is_some_and(is_it)
-            || self.minisocks.get(id).is_some_and(|minisock| is_it(&minisock.connection))
+        let is_it = |connection: &Connection| connection.id() == id && connection.state() == state;
+        skaddr.and_then(|skaddr| self.sockets.get(skaddr)).is_some_and(is_it)
+            || self.minisocks.orphan(id).is_some_and(|minisock| is_it(&minisock.connection))
     }
 }
 
@@ -79,6 +78,6 @@ impl Connection {
     /// Whether its local port is the service: it was opened by somebody else.
     #[must_use]
     pub fn is_passive(&self) -> bool {
-        self.role == Some(Role::Passive)
+        self.role() == Some(Role::Passive)
     }
 }

@@ -6,8 +6,8 @@ use super::Account;
 use crate::{
     event::Process,
     model::{
-        change::Dwell, connection::Since, findings::finding::Finding,
-        report::stuck_group::StuckGroup, span::Moment,
+        change::Dwell, findings::finding::Finding, report::stuck_group::StuckGroup, since::Since,
+        span::Moment,
     },
 };
 

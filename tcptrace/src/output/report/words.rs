@@ -5,9 +5,9 @@ use crate::{
     event::Endpoint,
     model::{
         change::Role,
-        connection::Since,
         findings::finding::Service,
         report::{Origin, ServicePort, tally::Shares},
+        since::Since,
         span::Moment,
         summary::Losses,
     },

@@ -4,8 +4,8 @@ use std::fmt;
 
 use crate::{
     event::Endpoint,
-    model::change::{Identity, Owner},
-    output::{addresses::End, escape, row::Row},
+    model::change::{Dwell, Identity, Owner},
+    output::{addresses::End, escape, row::Row, units::Known},
 };
 
 /// Width of a process id: `pid_max` is at most 4194304.
@@ -63,6 +63,13 @@ pub(super) fn optional(row: &mut Row, number: Option<impl itoa::Integer>) {
     }
 }
 
+/// Writes the column of a time.
+pub(super) fn dwell(row: &mut Row, dwell: Dwell, width: usize) {
+    // Memory always takes what is written.
+    _ = Known(dwell).write(row);
+    row.right(width);
+}
+
 /// Writes something that may be unknown.
 pub(super) fn shown(row: &mut Row, value: Option<impl fmt::Display>) {
     match value {
@@ -72,6 +79,7 @@ pub(super) fn shown(row: &mut Row, value: Option<impl fmt::Display>) {
 }
 
 fn end(row: &mut Row, endpoint: &Endpoint, width: usize) {
-    row.show(End(endpoint));
+    // Memory always takes what is written.
+    _ = End(endpoint).write(row);
     row.left(width);
 }

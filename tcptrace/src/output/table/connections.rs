@@ -12,7 +12,7 @@ use crate::{
         row::Row,
         style::Style,
         times::{self, Times},
-        units::{Known, Nanoseconds, Size},
+        units::{Nanoseconds, Size},
     },
 };
 
@@ -73,8 +73,7 @@ pub(in crate::output) fn line(
     } else {
         cells::narrow_ends(&mut row, &life.identity);
     }
-    row.show(Known(lifetime(life)));
-    row.right(life_width(style));
+    cells::dwell(&mut row, lifetime(life), life_width(style));
     cells::shown(&mut row, life.counters.map(|counters| Size(counters.tx_bytes)));
     row.right(5);
     cells::shown(&mut row, life.counters.map(|counters| Size(counters.rx_bytes)));

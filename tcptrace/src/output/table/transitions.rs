@@ -12,7 +12,6 @@ use crate::{
         row::Row,
         style::Style,
         times::{self, Times},
-        units::Known,
     },
 };
 
@@ -64,8 +63,7 @@ pub(in crate::output) fn line(out: &mut BytesMut, style: &Style, times: &mut Tim
         row.painted(color::of_state(style.color, state), state.name());
         row.left(STATE);
     }
-    row.show(Known(moved.dwell));
-    row.right(DWELL);
+    cells::dwell(&mut row, moved.dwell, DWELL);
     if style.wide {
         row.text(moved.evidence.name());
         row.left(10);
