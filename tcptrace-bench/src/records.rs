@@ -5,9 +5,9 @@ use std::net::IpAddr;
 use bytemuck::{Zeroable as _, bytes_of};
 use tcptrace::event::{Event, Hook, HookKind, Transition};
 use tcptrace_common::record::{
-    DETAIL_CGROUP, DETAIL_COUNTERS, DETAIL_TASK, DetailRecord, FLAG_OWNED, HookRecord,
-    KIND_DESTROYED, KIND_DETAIL, KIND_RESET_RECEIVED, KIND_RESET_SENT, KIND_TRANSITION, SOCK_DEAD,
-    SOCK_DONE, TransitionRecord,
+    CounterPart, FLAG_OWNED, HookRecord, KIND_DESTROYED, KIND_RESET_RECEIVED, KIND_RESET_SENT,
+    KIND_TRANSITION, PART_ADDRESSES, PART_CGROUP, PART_COMM, PART_COUNTERS, SHUTDOWN_SHIFT,
+    SOCK_DEAD, SOCK_DONE, TransitionRecord,
 };
 
 /// The length of a jiffy in nanoseconds, at 250 a second.
@@ -26,51 +26,51 @@ pub fn record(event: &Event) -> Option<Vec<u8>> {
 fn transition_record(event: &Transition) -> Vec<u8> {
     let fields = event.socket.unwrap_or_default();
     let (local, remote) = (event.tuple.local, event.tuple.remote);
-    let plain = TransitionRecord {
+    let task = event.on_cpu;
+    let bits = [
+        (event.tuple.ipv6, PART_ADDRESSES),
+        (task.is_some(), PART_COMM),
+        (event.cgroup.is_some(), PART_CGROUP),
+        (event.counters.is_some(), PART_COUNTERS),
+    ];
+    let record = TransitionRecord {
         kind: KIND_TRANSITION,
         old: event.from as u8,
         new: event.to as u8,
-        flags: if fields.owned { FLAG_OWNED } else { 0 },
-        family: if event.tuple.ipv6 { 10 } else { 2 },
+        flags: if fields.owned { FLAG_OWNED } else { 0 } | fields.shutdown << SHUTDOWN_SHIFT,
+        parts: bits.iter().filter(|(is_there, _)| *is_there).fold(0, |all, (_, bit)| all | bit),
         sk_flags: if fields.dead { SOCK_DEAD } else { 0 } | if fields.done { SOCK_DONE } else { 0 },
-        shutdown: fields.shutdown,
+        sk_err: fields.err,
         boot_ns: event.at.0,
         skaddr: event.skaddr,
         cookie: event.cookie.unwrap_or(0),
-        laddr: address(local.addr),
-        raddr: address(remote.addr),
         netns: event.netns.unwrap_or(0),
         inode: fields.inode.unwrap_or(0),
         lport: local.port.unwrap_or(0),
         rport: remote.port.unwrap_or(0),
-        sk_err: fields.err,
-        ..TransitionRecord::zeroed()
-    };
-    let (task, counters) = (event.on_cpu, event.counters);
-    let bits = [
-        (task.is_some(), DETAIL_TASK),
-        (counters.is_some(), DETAIL_COUNTERS),
-        (event.cgroup.is_some(), DETAIL_CGROUP),
-    ];
-    let detail = bits.iter().filter(|(is_there, _)| *is_there).fold(0, |all, (_, bit)| all | bit);
-    if detail == 0 {
-        return bytes_of(&plain).to_vec();
-    }
-    let counters = counters.unwrap_or_default();
-    let jiffies = event.orphan_lifetime.map_or(0, |lifetime| lifetime.as_nanos() as u64 / JIFFY_NS);
-    let record = DetailRecord {
-        transition: TransitionRecord { kind: KIND_DETAIL, detail, ..plain },
+        laddr: v4(local.addr),
+        raddr: v4(remote.addr),
         pid: task.map_or(0, |process| process.pid),
-        fin_time: jiffies as u32,
-        comm: task.map_or([0; 16], |process| process.comm.0),
-        cgroup: event.cgroup.unwrap_or(0),
-        tx_bytes: counters.tx_bytes,
-        // The peer's FIN is counted as a byte.
-        rx_bytes: counters.rx_bytes + u64::from(fields.done),
-        retransmits: counters.retransmits,
-        srtt_us8: counters.srtt_us.unwrap_or(0) << 3,
     };
-    bytes_of(&record).to_vec()
+    let mut bytes = bytes_of(&record).to_vec();
+    if event.tuple.ipv6 {
+        bytes.extend([v6(local.addr), v6(remote.addr)].concat());
+    }
+    bytes.extend(task.iter().flat_map(|process| process.comm.0));
+    bytes.extend(event.cgroup.iter().flat_map(|cgroup| cgroup.to_ne_bytes()));
+    if let Some(counters) = event.counters {
+        let lifetime = event.orphan_lifetime.unwrap_or_default();
+        bytes.extend(bytes_of(&CounterPart {
+            tx_bytes: counters.tx_bytes,
+            // The peer's FIN is counted as a byte.
+            rx_bytes: counters.rx_bytes + u64::from(fields.done),
+            retransmits: counters.retransmits,
+            srtt_us8: counters.srtt_us.unwrap_or(0) << 3,
+            fin_time: (lifetime.as_nanos() as u64 / JIFFY_NS) as u32,
+            reserved: 0,
+        }));
+    }
+    bytes
 }
 
 fn hook_record(hook: &Hook) -> HookRecord {
@@ -87,14 +87,19 @@ fn hook_record(hook: &Hook) -> HookRecord {
     }
 }
 
-fn address(address: Option<IpAddr>) -> [u8; 16] {
-    let mut bytes = [0; 16];
+fn v4(address: Option<IpAddr>) -> [u8; 4] {
     match address {
-        Some(IpAddr::V4(address)) => bytes[..4].copy_from_slice(&address.octets()),
-        Some(IpAddr::V6(address)) => bytes = address.octets(),
-        None => {}
+        Some(IpAddr::V4(address)) => address.octets(),
+        _ => [0; 4],
     }
-    bytes
+}
+
+fn v6(address: Option<IpAddr>) -> [u8; 16] {
+    match address {
+        Some(IpAddr::V6(address)) => address.octets(),
+        Some(IpAddr::V4(address)) => address.to_ipv6_mapped().octets(),
+        None => [0; 16],
+    }
 }
 
 #[cfg(test)]

@@ -173,12 +173,17 @@ layout! {
 pub struct Settings {
     /// Fill mark in bytes above which a producer wakes the reader.
     pub wake_bytes: u32,
+    /// Segments of the queue of each CPU, a power of two; 0: there are no queues.
+    pub queue_segments: u32,
     /// Only this network namespace, 0 for all.
     pub netns: u32,
     /// Bit of `sk_kern_sock` within its byte, 0 if unknown.
     pub kern_sock_mask: u8,
     /// Not 0: the helper `bpf_get_socket_cookie` takes a BTF socket here (5.12+).
     pub cookie_helper: u8,
+    /// Not 0: the helper `bpf_get_current_task_btf` gives the task on the CPU (5.11+), and the fields
+    /// of a task that are read are known.
+    pub task_helper: u8,
     /// Not 0: every record carries the task on the CPU, not only those whose task owns the lock.
     pub on_cpu: u8,
     /// Keep only this family: 4, 6, or 0 for both. IPv4-mapped addresses count as IPv4.
@@ -191,7 +196,9 @@ pub struct Settings {
     pub repair_mask: u8,
     /// Bit of `tcp_usec_ts` within its byte, 0 if there is none.
     pub usec_mask: u8,
+    /// Keeps the size a multiple of four.
+    pub reserved: [u8; 3],
 }
 
 const _: () = assert!(size_of::<Layout>() == FIELDS.len() * 2);
-const _: () = assert!(size_of::<Settings>() == 16);
+const _: () = assert!(size_of::<Settings>() == 24);

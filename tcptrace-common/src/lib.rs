@@ -5,6 +5,7 @@
 #![no_std]
 
 pub mod layout;
+pub mod queue;
 pub mod record;
 pub mod symbols;
 pub mod tcp_state;

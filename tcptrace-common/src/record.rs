@@ -6,20 +6,18 @@
 
 use bytemuck::{Pod, Zeroable};
 
-/// Value of [`TransitionRecord::kind`] for a [`TransitionRecord`] alone.
+/// Value of [`TransitionRecord::kind`].
 pub const KIND_TRANSITION: u8 = 1;
-/// Value of [`TransitionRecord::kind`] for a [`DetailRecord`].
-pub const KIND_DETAIL: u8 = 2;
 /// Value of [`HookRecord::kind`]: `tcp_destroy_sock`.
-pub const KIND_DESTROYED: u8 = 3;
+pub const KIND_DESTROYED: u8 = 2;
 /// Value of [`HookRecord::kind`]: `tcp_receive_reset`.
-pub const KIND_RESET_RECEIVED: u8 = 4;
+pub const KIND_RESET_RECEIVED: u8 = 3;
 /// Value of [`HookRecord::kind`]: `tcp_send_reset`.
-pub const KIND_RESET_SENT: u8 = 5;
+pub const KIND_RESET_SENT: u8 = 4;
 /// [`ForkRecord`]: a process began another.
-pub const KIND_FORK: u8 = 6;
+pub const KIND_FORK: u8 = 5;
 /// One more than the highest kind: the length of an array indexed by kind.
-pub const KINDS: usize = 7;
+pub const KINDS: usize = 6;
 
 /// [`TransitionRecord::flags`]: a task owned the socket's lock, so pid and comm are of a user of it.
 pub const FLAG_OWNED: u8 = 1;
@@ -31,48 +29,49 @@ pub const FLAG_CLASSIC: u8 = 1 << 2;
 pub const FLAG_REPAIR: u8 = 1 << 3;
 /// [`SocketRecord::flags`]: the socket's timestamps count microseconds.
 pub const FLAG_USEC: u8 = 1 << 4;
-/// [`TransitionRecord::detail`]: pid and comm of the task on the CPU are filled in.
-pub const DETAIL_TASK: u8 = 1;
-/// [`TransitionRecord::detail`]: byte counts, retransmits and round-trip time are filled in.
-pub const DETAIL_COUNTERS: u8 = 1 << 1;
-/// [`TransitionRecord::detail`]: the cgroup id is filled in.
-pub const DETAIL_CGROUP: u8 = 1 << 2;
+/// [`TransitionRecord::flags`]: `sk_shutdown` begins at this bit: 1 receive, 2 send.
+pub const SHUTDOWN_SHIFT: u8 = 5;
+
+/// [`TransitionRecord::parts`]: both addresses, [`AddressPart`]; else they are IPv4.
+pub const PART_ADDRESSES: u8 = 1;
+/// [`TransitionRecord::parts`]: the command name of the task on the CPU, sixteen bytes, zero-padded; and
+/// its [`TransitionRecord::pid`] is filled in.
+pub const PART_COMM: u8 = 1 << 1;
+/// [`TransitionRecord::parts`]: id of the cgroup that the socket was created in, a `u64`; 0 unknown.
+pub const PART_CGROUP: u8 = 1 << 2;
+/// [`TransitionRecord::parts`]: what the connection came to, [`CounterPart`].
+pub const PART_COUNTERS: u8 = 1 << 3;
 
 /// `SOCK_DEAD`: no descriptor refers to the socket (`enum sock_flags`, the same in 5.8 to 7.2).
 pub const SOCK_DEAD: u8 = 1;
 /// `SOCK_DONE`: the peer's FIN was received.
 pub const SOCK_DONE: u8 = 1 << 1;
 
-/// One state change.
+/// One state change. Behind it lie the parts that it names, in the order of their bits: most records are
+/// short, for what a record costs in the kernel are its bytes.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Pod, Zeroable)]
 pub struct TransitionRecord {
-    /// [`KIND_TRANSITION`] or [`KIND_DETAIL`]. First, so that a reader knows what it holds.
+    /// [`KIND_TRANSITION`]. First, so that a reader knows what it holds.
     pub kind: u8,
     /// State left.
     pub old: u8,
     /// State entered.
     pub new: u8,
-    /// `FLAG_*` bits.
+    /// `FLAG_*` bits, and `sk_shutdown` ([`SHUTDOWN_SHIFT`]).
     pub flags: u8,
-    /// `AF_INET` (2) or `AF_INET6` (10).
-    pub family: u8,
+    /// `PART_*` bits.
+    pub parts: u8,
     /// Low byte of `skc_flags`: `SOCK_*` bits.
     pub sk_flags: u8,
-    /// `sk_shutdown`: 1 receive, 2 send.
-    pub shutdown: u8,
-    /// `DETAIL_*` bits, 0 in a record without detail.
-    pub detail: u8,
+    /// `sk_err`, a positive errno.
+    pub sk_err: u16,
     /// When.
     pub boot_ns: u64,
     /// Address of the `struct sock`.
     pub skaddr: u64,
     /// Socket cookie; 0 unknown. Never taken at LISTEN to SYN_RECV, where older kernels show the listener's.
     pub cookie: u64,
-    /// Local address.
-    pub laddr: [u8; 16],
-    /// Remote address.
-    pub raddr: [u8; 16],
     /// Inode number of the network namespace.
     pub netns: u32,
     /// Inode number of the socket; 0 if no descriptor refers to it.
@@ -81,26 +80,28 @@ pub struct TransitionRecord {
     pub lport: u16,
     /// Remote port.
     pub rport: u16,
-    /// `sk_err`, a positive errno.
-    pub sk_err: u16,
-    /// Keeps the size a multiple of eight.
-    pub reserved: u16,
+    /// Local address, without [`PART_ADDRESSES`].
+    pub laddr: [u8; 4],
+    /// Remote address, without [`PART_ADDRESSES`].
+    pub raddr: [u8; 4],
+    /// With [`PART_COMM`]: thread group of the task on the CPU; its owner only with [`FLAG_OWNED`].
+    pub pid: u32,
 }
 
-/// A state change with the task on the CPU and, at the end of a connection, its counters.
+/// The addresses of an IPv6 socket.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Pod, Zeroable)]
-pub struct DetailRecord {
-    /// The state change.
-    pub transition: TransitionRecord,
-    /// Thread group of the task on the CPU; its owner only with [`FLAG_OWNED`].
-    pub pid: u32,
-    /// At FIN_WAIT2 to CLOSE the socket's FIN_WAIT2 limit in jiffies (`tcp_fin_time`); 0 unknown.
-    pub fin_time: u32,
-    /// Its command name, zero-padded, any bytes.
-    pub comm: [u8; 16],
-    /// Id of the cgroup the socket was created in.
-    pub cgroup: u64,
+pub struct AddressPart {
+    /// Local address.
+    pub laddr: [u8; 16],
+    /// Remote address.
+    pub raddr: [u8; 16],
+}
+
+/// What the socket had counted at CLOSE.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Pod, Zeroable)]
+pub struct CounterPart {
     /// Payload bytes sent, without retransmissions.
     pub tx_bytes: u64,
     /// Bytes received in order; the peer's FIN counts as one.
@@ -109,7 +110,15 @@ pub struct DetailRecord {
     pub retransmits: u32,
     /// Smoothed round-trip time in eighths of a microsecond; 0 never measured.
     pub srtt_us8: u32,
+    /// At FIN_WAIT2 to CLOSE the socket's FIN_WAIT2 limit in jiffies (`tcp_fin_time`); 0 unknown.
+    pub fin_time: u32,
+    /// Keeps the size a multiple of eight.
+    pub reserved: u32,
 }
+
+/// Bytes of a transition with all its parts.
+pub const LONGEST_TRANSITION: usize =
+    size_of::<TransitionRecord>() + size_of::<AddressPart>() + 16 + 8 + size_of::<CounterPart>();
 
 /// What a helper hook saw of a socket.
 #[repr(C)]
@@ -262,8 +271,8 @@ pub struct OwnerRecord {
     pub reserved: u32,
 }
 
-const _: () = assert!(size_of::<TransitionRecord>() == 80);
-const _: () = assert!(size_of::<DetailRecord>() == 136);
+const _: () = assert!(size_of::<TransitionRecord>() == 56);
+const _: () = assert!(LONGEST_TRANSITION == 144);
 const _: () = assert!(size_of::<HookRecord>() == 32);
 const _: () = assert!(size_of::<ForkRecord>() == 24);
 const _: () = assert!(size_of::<SocketRecord>() == 144);
@@ -285,4 +294,6 @@ pub struct CpuCounters {
     /// Cookie of the socket whose end was told last, if no descriptor referred to it then; else 0. Its
     /// destruction follows at once, and tells nothing more.
     pub ended: u64,
+    /// Position of the next entry in the queue of this CPU.
+    pub position: u64,
 }

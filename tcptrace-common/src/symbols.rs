@@ -28,6 +28,10 @@ pub const ITER_TASK_FILE: &str = "iter_task_file";
 
 /// Ring buffer that carries every record of the tracepoint programs.
 pub const EVENTS: &str = "EVENTS";
+/// Segments of the queues of all CPUs ([`crate::queue`]).
+pub const SEGMENTS: &str = "SEGMENTS";
+/// What userspace says of each queue ([`crate::queue::READER_WORDS`]).
+pub const READERS: &str = "READERS";
 /// Per-CPU [`crate::record::CpuCounters`].
 pub const COUNTERS: &str = "COUNTERS";
 

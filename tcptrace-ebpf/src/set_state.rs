@@ -5,13 +5,14 @@
 //!
 //! Nothing here may be a call of a subprogram, not even of `memset`: see [`crate::log`].
 
-use core::{mem::MaybeUninit, ptr};
+use core::ptr;
 
 use aya_ebpf::{
     helpers::{
         bpf_get_current_pid_tgid,
         generated::{
-            bpf_get_current_comm, bpf_get_socket_cookie, bpf_ktime_get_boot_ns, bpf_skc_to_tcp_sock,
+            bpf_get_current_comm, bpf_get_current_task_btf, bpf_get_socket_cookie,
+            bpf_ktime_get_boot_ns, bpf_skc_to_tcp_sock,
         },
     },
     macros::btf_tracepoint,
@@ -20,8 +21,9 @@ use aya_ebpf::{
 use tcptrace_common::{
     layout::ABSENT,
     record::{
-        DETAIL_CGROUP, DETAIL_COUNTERS, DETAIL_TASK, DetailRecord, FLAG_KERNEL, FLAG_OWNED,
-        FLAG_REPAIR, KIND_DETAIL, KIND_TRANSITION, SOCK_DEAD, TransitionRecord,
+        AddressPart, CounterPart, CpuCounters, FLAG_KERNEL, FLAG_OWNED, FLAG_REPAIR,
+        KIND_TRANSITION, LONGEST_TRANSITION, PART_ADDRESSES, PART_CGROUP, PART_COMM, PART_COUNTERS,
+        SHUTDOWN_SHIFT, SOCK_DEAD, TransitionRecord,
     },
     tcp_state::TcpState,
 };
@@ -29,7 +31,7 @@ use tcptrace_common::{
 use crate::{
     emit,
     fields::{load, netns, offset, setting},
-    filter,
+    filter, queue,
 };
 
 const AF_INET: u16 = 2;
@@ -57,7 +59,7 @@ fn set_state_btf(ctx: BtfTracePointContext) -> i32 {
     // SAFETY: the pointer is to this CPU's value, and `running` is written by this program alone. Where
     // the kernel lets it interrupt itself, it tells the nested event too, and leaves 0 for the other.
     unsafe { ptr::write_volatile(&raw mut (*counters).running, 1) };
-    trace(&ctx, false);
+    trace(&ctx, counters, false);
     // SAFETY: as above.
     unsafe { ptr::write_volatile(&raw mut (*counters).running, 0) };
     0
@@ -74,23 +76,23 @@ fn set_state_nested(ctx: BtfTracePointContext) -> i32 {
     unsafe {
         if ptr::read_volatile(&raw const (*counters).running) != 0 {
             (*counters).nested = (*counters).nested.wrapping_add(1);
-            trace(&ctx, true);
+            trace(&ctx, counters, true);
         }
     }
     0
 }
 
 #[inline(always)]
-fn trace(ctx: &BtfTracePointContext, nested: bool) {
+fn trace(ctx: &BtfTracePointContext, counters: *mut CpuCounters, nested: bool) {
     let sk: *const u8 = ctx.arg(0);
     let old: u64 = ctx.arg(1);
     let new: u64 = ctx.arg(2);
     // SAFETY: argument 0 of this tracepoint is a `struct sock`, all fields are of the types named.
-    unsafe { tell(sk, old as u8, new as u8, nested) };
+    unsafe { tell(sk, old as u8, new as u8, counters, nested) };
 }
 
 #[inline(always)]
-unsafe fn tell(sk: *const u8, old: u8, new: u8, nested: bool) {
+unsafe fn tell(sk: *const u8, old: u8, new: u8, counters: *mut CpuCounters, nested: bool) {
     // SAFETY: `sk` is the tracepoint's `struct sock` (see `trace`).
     unsafe {
         if load::<u16>(sk, offset!(protocol)) != IPPROTO_TCP {
@@ -98,38 +100,54 @@ unsafe fn tell(sk: *const u8, old: u8, new: u8, nested: bool) {
         }
         let Some(socket) = look(sk, new) else { return };
         let owned = load::<u32>(sk, offset!(lock_owned)) != 0;
-        if owned || new == CLOSE || setting!(on_cpu) != 0 {
-            let Some(mut entry) =
-                emit::reserve::<DetailRecord>(if nested { 0 } else { KIND_DETAIL })
-            else {
-                return;
+        let parts = parts(&socket, new, owned);
+        if !nested && setting!(queue_segments) != 0 {
+            let Some(entry) = queue::reserve(counters) else {
+                return emit::count_lost(counters, KIND_TRANSITION);
             };
-            fill_detail(&mut entry, &socket, old, new, owned);
-            if new == CLOSE {
-                note_end(&(*entry.as_ptr()).transition);
-            }
+            fill(entry.record.cast(), &socket, old, new, owned, parts);
+            let length = fill_parts(entry.record, &socket, old, parts);
+            queue::submit(&entry, length, counters);
+        } else if parts == 0 {
+            let place = if nested { 0 } else { KIND_TRANSITION };
+            let Some(mut entry) = emit::reserve::<TransitionRecord>(place) else { return };
+            fill(entry.as_mut_ptr(), &socket, old, new, owned, parts);
             emit::submit(entry);
         } else {
-            let Some(mut entry) =
-                emit::reserve::<TransitionRecord>(if nested { 0 } else { KIND_TRANSITION })
-            else {
+            let place = if nested { 0 } else { KIND_TRANSITION };
+            let Some(mut entry) = emit::reserve::<[u64; LONGEST_TRANSITION / 8]>(place) else {
                 return;
             };
-            fill(entry.as_mut_ptr(), &socket, old, new, owned, KIND_TRANSITION, 0);
+            fill(entry.as_mut_ptr().cast(), &socket, old, new, owned, parts);
+            fill_parts(entry.as_mut_ptr().cast(), &socket, old, parts);
             emit::submit(entry);
+        }
+        if new == CLOSE && load::<u64>(sk, offset!(flags)) as u8 & SOCK_DEAD != 0 {
+            // Whoever overwrites it knows of a later end.
+            (*counters).ended = load::<u64>(sk, offset!(cookie));
         }
     }
 }
 
-/// Notes that the end of a socket is being told that nobody holds.
+/// Which parts the record of this transition has.
 #[inline(always)]
-fn note_end(record: &TransitionRecord) {
-    if record.sk_flags & SOCK_DEAD != 0
-        && let Some(counters) = emit::counters()
-    {
-        // SAFETY: the pointer is to this CPU's value; whoever overwrites it knows of a later end.
-        unsafe { (*counters).ended = record.cookie };
+fn parts(socket: &Socket, new: u8, owned: bool) -> u8 {
+    let has_cgroup =
+        offset!(cgroup) != ABSENT && offset!(cgroup_kn) != ABSENT && offset!(kernfs_id) != ABSENT;
+    let mut parts = 0;
+    if socket.family != AF_INET {
+        parts |= PART_ADDRESSES;
     }
+    if owned || setting!(on_cpu) != 0 {
+        parts |= PART_COMM;
+    }
+    if has_cgroup && (owned || setting!(on_cpu) != 0 || new == CLOSE) {
+        parts |= PART_CGROUP;
+    }
+    if new == CLOSE && !socket.tcp.is_null() && offset!(bytes_sent) != ABSENT {
+        parts |= PART_COUNTERS;
+    }
+    parts
 }
 
 /// Reads what the filters need; `None` if they drop the event.
@@ -186,18 +204,13 @@ unsafe fn fill(
     old: u8,
     new: u8,
     owned: bool,
-    kind: u8,
-    detail: u8,
+    parts: u8,
 ) {
     let sk = socket.sk;
     // SAFETY: `record` is reserved memory of its size; the fields of `sk` are as in `tell`.
     unsafe {
-        let laddr = if socket.family == AF_INET {
-            [u64::from(load::<u32>(sk, offset!(rcv_saddr))), 0]
-        } else {
-            words(sk, offset!(v6_rcv_saddr))
-        };
         let mut flags = if owned { FLAG_OWNED } else { 0 };
+        flags |= (load::<u8>(sk, offset!(shutdown)) & 3) << SHUTDOWN_SHIFT;
         if setting!(kern_sock_mask) != 0
             && load::<u8>(sk, offset!(kern_sock)) & setting!(kern_sock_mask) != 0
         {
@@ -209,88 +222,100 @@ unsafe fn fill(
         {
             flags |= FLAG_REPAIR;
         }
-        // The child of a listener still shows the listener's cookie at LISTEN to SYN_RECV on
-        // kernels before 6.16 (inet_csk_clone_lock).
-        let cookie = if old == LISTEN && new == SYN_RECV {
-            0
-        } else if setting!(cookie_helper) != 0 {
-            bpf_get_socket_cookie(sk.cast_mut().cast())
-        } else {
-            load::<u64>(sk, offset!(cookie))
-        };
+        let is_v4 = socket.family == AF_INET;
         record.write(TransitionRecord {
-            kind,
+            kind: KIND_TRANSITION,
             old,
             new,
             flags,
-            family: socket.family as u8,
+            parts,
             sk_flags: load::<u64>(sk, offset!(flags)) as u8,
-            shutdown: load::<u8>(sk, offset!(shutdown)),
-            detail,
+            sk_err: load::<u32>(sk, offset!(err)) as u16,
             boot_ns: bpf_ktime_get_boot_ns(),
             skaddr: sk as u64,
-            cookie,
-            laddr: address(laddr),
-            raddr: address(socket.raddr),
+            cookie: cookie(sk, old, new),
             netns: netns(sk),
             inode: inode(sk),
             lport: socket.lport,
             rport: socket.rport,
-            sk_err: load::<u32>(sk, offset!(err)) as u16,
-            reserved: 0,
+            laddr: if is_v4 { load::<u32>(sk, offset!(rcv_saddr)).to_ne_bytes() } else { [0; 4] },
+            raddr: if is_v4 { (socket.raddr[0] as u32).to_ne_bytes() } else { [0; 4] },
+            pid: if parts & PART_COMM != 0 { task_pid() } else { 0 },
         });
     }
 }
 
-/// Fills every byte of the record behind `entry`.
 #[inline(always)]
-unsafe fn fill_detail(
-    entry: &mut MaybeUninit<DetailRecord>,
-    socket: &Socket,
-    old: u8,
-    new: u8,
-    owned: bool,
-) {
-    let record = entry.as_mut_ptr();
-    let mut detail = 0;
-    // SAFETY: `record` is reserved memory of its size; the fields of `sk` and `tcp` are as in `look`.
+unsafe fn cookie(sk: *const u8, old: u8, new: u8) -> u64 {
+    // The child of a listener still shows the listener's cookie at LISTEN to SYN_RECV on kernels before
+    // 6.16 (inet_csk_clone_lock).
+    if old == LISTEN && new == SYN_RECV {
+        return 0;
+    }
+    // SAFETY: `sk` is as in `tell`.
     unsafe {
-        if owned || setting!(on_cpu) != 0 {
-            (*record).pid = (bpf_get_current_pid_tgid() >> 32) as u32;
-            bpf_get_current_comm((&raw mut (*record).comm).cast(), 16);
-            detail |= DETAIL_TASK;
-        } else {
-            (*record).pid = 0;
-            // Not as sixteen bytes, which would be a call of `memset`: see `log`.
-            let words = (&raw mut (*record).comm).cast::<u64>();
-            words.write_volatile(0);
-            words.add(1).write_volatile(0);
+        // The helper gives one to a socket that has none.
+        match load::<u64>(sk, offset!(cookie)) {
+            0 if setting!(cookie_helper) != 0 => bpf_get_socket_cookie(sk.cast_mut().cast()),
+            cookie => cookie,
         }
-        (*record).cgroup = 0;
-        if offset!(cgroup) != ABSENT && offset!(cgroup_kn) != ABSENT && offset!(kernfs_id) != ABSENT
-        {
+    }
+}
+
+/// Thread group of the task on the CPU.
+#[inline(always)]
+unsafe fn task_pid() -> u32 {
+    if setting!(task_helper) != 0 {
+        // SAFETY: the helper gives the current task, always.
+        return unsafe { load(bpf_get_current_task_btf().cast_const().cast(), offset!(task_tgid)) };
+    }
+    (bpf_get_current_pid_tgid() >> 32) as u32
+}
+
+/// Fills the parts that the record is to have; returns the length of it all.
+#[inline(always)]
+unsafe fn fill_parts(record: *mut u8, socket: &Socket, old: u8, parts: u8) -> usize {
+    let mut length = size_of::<TransitionRecord>();
+    // SAFETY: `record` is reserved memory for all parts; the fields of `sk` and `tcp` are as in `look`.
+    unsafe {
+        if parts & PART_ADDRESSES != 0 {
+            let part = record.add(length).cast::<[u64; 2]>();
+            part.write(words(socket.sk, offset!(v6_rcv_saddr)));
+            part.add(1).write(socket.raddr);
+            length += size_of::<AddressPart>();
+        }
+        if parts & PART_COMM != 0 {
+            let part = record.add(length).cast::<u64>();
+            if setting!(task_helper) != 0 {
+                let task = bpf_get_current_task_btf().cast_const().cast();
+                part.write(load(task, offset!(task_comm)));
+                part.add(1).write(load(task, offset!(task_comm) + 8));
+            } else {
+                bpf_get_current_comm(part.cast(), 16);
+            }
+            length += 16;
+        }
+        if parts & PART_CGROUP != 0 {
             let cgroup = load::<*const u8>(socket.sk, offset!(cgroup));
             let node = load::<*const u8>(cgroup, offset!(cgroup_kn));
-            (*record).cgroup = load::<u64>(node, offset!(kernfs_id));
-            detail |= DETAIL_CGROUP;
+            record.add(length).cast::<u64>().write(load(node, offset!(kernfs_id)));
+            length += 8;
         }
-        let tcp = socket.tcp;
-        (*record).fin_time = if old == FIN_WAIT2 && !tcp.is_null() { fin_time(socket) } else { 0 };
-        if tcp.is_null() || offset!(bytes_sent) == ABSENT {
-            (&raw mut (*record).tx_bytes).write_volatile(0);
-            (&raw mut (*record).rx_bytes).write_volatile(0);
-            (*record).retransmits = 0;
-            (*record).srtt_us8 = 0;
-        } else {
-            (*record).tx_bytes = load::<u64>(tcp, offset!(bytes_sent))
-                .wrapping_sub(load::<u64>(tcp, offset!(bytes_retrans)));
-            (*record).rx_bytes = load(tcp, offset!(bytes_received));
-            (*record).retransmits = load(tcp, offset!(total_retrans));
-            (*record).srtt_us8 = load(tcp, offset!(srtt_us));
-            detail |= DETAIL_COUNTERS;
+        if parts & PART_COUNTERS != 0 {
+            let tcp = socket.tcp;
+            record.add(length).cast::<CounterPart>().write(CounterPart {
+                tx_bytes: load::<u64>(tcp, offset!(bytes_sent))
+                    .wrapping_sub(load::<u64>(tcp, offset!(bytes_retrans))),
+                rx_bytes: load(tcp, offset!(bytes_received)),
+                retransmits: load(tcp, offset!(total_retrans)),
+                srtt_us8: load(tcp, offset!(srtt_us)),
+                fin_time: if old == FIN_WAIT2 { fin_time(socket) } else { 0 },
+                reserved: 0,
+            });
+            length += size_of::<CounterPart>();
         }
-        fill(&raw mut (*record).transition, socket, old, new, owned, KIND_DETAIL, detail);
     }
+    length
 }
 
 /// `tcp_fin_time` (`include/net/tcp.h`, 5.10 to 7.2): how long an orphan may stay in FIN_WAIT2.
@@ -321,12 +346,4 @@ unsafe fn inode(sk: *const u8) -> u32 {
         let inode = load::<*const u8>(file, offset!(file_inode));
         load::<u64>(inode, offset!(inode_ino)) as u32
     }
-}
-
-#[inline(always)]
-fn address(words: [u64; 2]) -> [u8; 16] {
-    let mut bytes = [0; 16];
-    bytes[..8].copy_from_slice(&words[0].to_ne_bytes());
-    bytes[8..].copy_from_slice(&words[1].to_ne_bytes());
-    bytes
 }

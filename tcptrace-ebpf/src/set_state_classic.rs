@@ -12,7 +12,8 @@ use aya_ebpf::{
     programs::TracePointContext,
 };
 use tcptrace_common::record::{
-    DETAIL_TASK, DetailRecord, FLAG_CLASSIC, KIND_DETAIL, KIND_TRANSITION, TransitionRecord,
+    AddressPart, FLAG_CLASSIC, KIND_TRANSITION, LONGEST_TRANSITION, PART_ADDRESSES, PART_COMM,
+    TransitionRecord,
 };
 
 use crate::{emit, fields::setting, filter};
@@ -52,65 +53,51 @@ unsafe fn trace(ctx: &TracePointContext) -> Result<(), i32> {
         if !filter::wants_family(family, raddr) || !filter::wants_ports(new, lport, rport) {
             return Ok(());
         }
-        let (laddr, raddr) = if family == AF_INET {
-            (v4(ctx.read_at(SADDR)?), v4(ctx.read_at(DADDR)?))
-        } else {
-            (ctx.read_at(SADDR_V6)?, ctx.read_at(DADDR_V6)?)
-        };
-        let mut transition = TransitionRecord {
+        let is_v4 = family == AF_INET;
+        let mut parts = if is_v4 { 0 } else { PART_ADDRESSES };
+        if setting!(on_cpu) != 0 {
+            parts |= PART_COMM;
+        }
+        let addresses = [ctx.read_at::<[u64; 2]>(SADDR_V6)?, raddr];
+        let transition = TransitionRecord {
             kind: KIND_TRANSITION,
             old: ctx.read_at::<u32>(OLDSTATE)? as u8,
             new,
             flags: FLAG_CLASSIC,
-            family: family as u8,
+            parts,
             sk_flags: 0,
-            shutdown: 0,
-            detail: 0,
+            sk_err: 0,
             boot_ns: bpf_ktime_get_boot_ns(),
             skaddr: ctx.read_at(SKADDR)?,
             cookie: 0,
-            laddr,
-            raddr,
             netns: 0,
             inode: 0,
             lport,
             rport,
-            sk_err: 0,
-            reserved: 0,
-        };
-        if setting!(on_cpu) == 0 {
-            let Some(mut entry) = emit::reserve::<TransitionRecord>(KIND_TRANSITION) else {
-                return Ok(());
-            };
-            entry.write(transition);
-            emit::submit(entry);
-            return Ok(());
-        }
-        transition.kind = KIND_DETAIL;
-        transition.detail = DETAIL_TASK;
-        let Some(mut entry) = emit::reserve::<DetailRecord>(KIND_DETAIL) else {
-            return Ok(());
-        };
-        let record = entry.as_mut_ptr();
-        record.write(DetailRecord {
-            transition,
+            laddr: ctx.read_at(SADDR)?,
+            raddr: ctx.read_at(DADDR)?,
             pid: (bpf_get_current_pid_tgid() >> 32) as u32,
-            fin_time: 0,
-            comm: [0; 16],
-            cgroup: 0,
-            tx_bytes: 0,
-            rx_bytes: 0,
-            retransmits: 0,
-            srtt_us8: 0,
-        });
-        bpf_get_current_comm((&raw mut (*record).comm).cast(), 16);
-        emit::submit(entry);
+        };
+        if parts == 0 {
+            if let Some(mut entry) = emit::reserve::<TransitionRecord>(KIND_TRANSITION) {
+                entry.write(transition);
+                emit::submit(entry);
+            }
+        } else if let Some(mut entry) =
+            emit::reserve::<[u64; LONGEST_TRANSITION / 8]>(KIND_TRANSITION)
+        {
+            let record = entry.as_mut_ptr().cast::<u64>();
+            record.cast::<TransitionRecord>().write(transition);
+            let mut part = record.add(size_of::<TransitionRecord>() / 8);
+            if !is_v4 {
+                part.cast::<[[u64; 2]; 2]>().write(addresses);
+                part = part.add(size_of::<AddressPart>() / 8);
+            }
+            if setting!(on_cpu) != 0 {
+                bpf_get_current_comm(part.cast(), 16);
+            }
+            emit::submit(entry);
+        }
     }
     Ok(())
-}
-
-fn v4(address: [u8; 4]) -> [u8; 16] {
-    let mut bytes = [0; 16];
-    bytes[..4].copy_from_slice(&address);
-    bytes
 }

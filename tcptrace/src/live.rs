@@ -231,6 +231,7 @@ impl<'a> Live<'a> {
 
     /// Tells what came until now, as the last of the run.
     fn finish(&mut self, stop: Stop) -> Result<Outcome> {
+        self.source.expect_losses();
         self.drain_rest();
         if let Some(error) = self.failed.take() {
             return Err(error);

@@ -15,11 +15,12 @@ use crate::{
 
 const FLOOR: Measure = Measure { name: "program", unit: "ns", budget: None };
 const ALL: Measure = Measure { name: "all hooks, by transition", unit: "ns", budget: None };
-const OURS: Measure = Measure { name: "both programs", unit: "ns", budget: Some("≤ 130") };
+const OURS: Measure = Measure { name: "our programs", unit: "ns", budget: Some("≤ 130") };
 const RATIO: Measure =
     Measure { name: "to reserve and submit", unit: "times", budget: Some("≤ 1.4") };
 
-/// The names of the two programs on the tracepoint; the kernel keeps fifteen bytes.
+/// The names of the two programs on the tracepoint; the kernel keeps fifteen bytes. The second goes when
+/// the first has not been skipped for a while, which the load before the one that counts is for.
 const FIRST: &str = "set_state_btf";
 const NESTED: &str = "set_state_neste";
 
@@ -29,18 +30,24 @@ pub(crate) fn round(bench: &Bench, sheet: &mut Sheet) -> Result<()> {
     let submit = each(&floor(floors::SUBMIT)?, floors::SUBMIT)?;
     let path = bench.file("program.arrows");
     let tracer = Tracer::start(bench, &["record", "--force", "-o", &path])?;
+    load::run(bench, load::full(1, bench.effort.load_seconds))?;
     let ours = costs_under_load(bench, tracer.pid())?;
     tracer.stop()?;
-    let (first, nested) = (each(&ours, FIRST)?, each(&ours, NESTED)?);
+    let first = each(&ours, FIRST)?;
+    // Once it is not attached any more it does not run.
+    let nested = ours.get(NESTED).filter(|cost| cost.runs > 0).copied();
     sheet.add(FLOOR, "empty", empty);
     sheet.add(FLOOR, "reserve and submit", submit);
     sheet.add(FLOOR, FIRST, first);
-    sheet.add(FLOOR, "set_state_nested", nested);
-    sheet.add(OURS, "", first + nested);
-    let all: u64 = ours.values().map(|cost| cost.run_ns).sum();
+    if let Some(nested) = nested {
+        sheet.add(FLOOR, "set_state_nested", nested.ns_each());
+    }
     let transitions = ours.get(FIRST).map_or(0, |cost| cost.runs);
+    let both = first + nested.map_or(0, |cost| cost.run_ns) as f64 / transitions as f64;
+    sheet.add(OURS, "", both);
+    let all: u64 = ours.values().map(|cost| cost.run_ns).sum();
     sheet.add(ALL, "", all as f64 / transitions as f64);
-    sheet.add(RATIO, "", (first + nested) / submit);
+    sheet.add(RATIO, "", both / submit);
     Ok(())
 }
 

@@ -11,10 +11,10 @@ use std::{
 use bytemuck::AnyBitPattern;
 use tcptrace_common::{
     record::{
-        DETAIL_CGROUP, DETAIL_COUNTERS, DETAIL_TASK, DetailRecord, FLAG_CLASSIC, FLAG_KERNEL,
-        FLAG_OWNED, FLAG_REPAIR, ForkRecord, HookRecord, KIND_DESTROYED, KIND_DETAIL, KIND_FORK,
-        KIND_RESET_RECEIVED, KIND_RESET_SENT, KIND_TRANSITION, SOCK_DEAD, SOCK_DONE,
-        TransitionRecord,
+        AddressPart, CounterPart, FLAG_CLASSIC, FLAG_KERNEL, FLAG_OWNED, FLAG_REPAIR, ForkRecord,
+        HookRecord, KIND_DESTROYED, KIND_FORK, KIND_RESET_RECEIVED, KIND_RESET_SENT,
+        KIND_TRANSITION, PART_ADDRESSES, PART_CGROUP, PART_COMM, PART_COUNTERS, SHUTDOWN_SHIFT,
+        SOCK_DEAD, SOCK_DONE, TransitionRecord,
     },
     tcp_state::TcpState,
 };
@@ -32,20 +32,13 @@ pub use sockets::{next_holder, socket};
 const AF_INET: u8 = 2;
 const AF_INET6: u8 = 10;
 
-/// Decodes one record of the ring buffer; `None` if it is not one we write. `jiffy_ns` is the length
-/// of a jiffy.
+/// Decodes one record of the tracepoint programs; `None` if it is not one that they write. `jiffy_ns` is
+/// the length of a jiffy.
 #[must_use]
 #[inline]
 pub fn event(bytes: &[u8], jiffy_ns: u64) -> Option<Event> {
     match *bytes.first()? {
-        KIND_TRANSITION => {
-            let record: Cow<'_, TransitionRecord> = read(bytes)?;
-            transition(&record, None, jiffy_ns)
-        }
-        KIND_DETAIL => {
-            let detail: Cow<'_, DetailRecord> = read(bytes)?;
-            transition(&detail.transition, Some(&detail), jiffy_ns)
-        }
+        KIND_TRANSITION => transition(bytes, jiffy_ns),
         KIND_DESTROYED | KIND_RESET_RECEIVED | KIND_RESET_SENT => {
             hook(&*read(bytes)?).map(Event::Hook)
         }
@@ -58,19 +51,47 @@ pub fn event(bytes: &[u8], jiffy_ns: u64) -> Option<Event> {
     }
 }
 
-/// The record that `bytes` hold, if their length is right. Those of the ring buffer are aligned, and
-/// need no copy.
+/// The record that `bytes` hold, if their length is right. Those of the programs are aligned, and need no
+/// copy.
 fn read<T: AnyBitPattern>(bytes: &[u8]) -> Option<Cow<'_, T>> {
     let in_place = bytemuck::try_from_bytes(bytes).map(Cow::Borrowed);
     in_place.or_else(|_| bytemuck::try_pod_read_unaligned(bytes).map(Cow::Owned)).ok()
 }
 
+/// What lies behind a transition, part by part.
+struct Parts<'a> {
+    named: u8,
+    bytes: &'a [u8],
+}
+
+impl<'a> Parts<'a> {
+    /// The next part, if the record has it.
+    ///
+    /// # Errors
+    /// If the record ends before it.
+    #[inline]
+    fn take<T: AnyBitPattern>(&mut self, part: u8) -> Result<Option<Cow<'a, T>>, Short> {
+        if self.named & part == 0 {
+            return Ok(None);
+        }
+        let (taken, rest) = self.bytes.split_at_checked(size_of::<T>()).ok_or(Short)?;
+        self.bytes = rest;
+        read(taken).map(Some).ok_or(Short)
+    }
+}
+
+/// A record is shorter than it says.
+struct Short;
+
 #[inline]
-fn transition(
-    record: &TransitionRecord,
-    detail: Option<&DetailRecord>,
-    jiffy_ns: u64,
-) -> Option<Event> {
+fn transition(bytes: &[u8], jiffy_ns: u64) -> Option<Event> {
+    let (record, parts) = bytes.split_at_checked(size_of::<TransitionRecord>())?;
+    let record: Cow<'_, TransitionRecord> = read(record)?;
+    let mut parts = Parts { named: record.parts, bytes: parts };
+    let addresses = parts.take::<AddressPart>(PART_ADDRESSES).ok()?;
+    let comm = parts.take::<[u8; 16]>(PART_COMM).ok()?;
+    let cgroup = parts.take::<u64>(PART_CGROUP).ok()?;
+    let counted = parts.take::<CounterPart>(PART_COUNTERS).ok()?;
     let from = TcpState::from_number(record.old)?;
     let to = TcpState::from_number(record.new)?;
     let listens = from == TcpState::Listen && to == TcpState::Close || to == TcpState::Listen;
@@ -78,9 +99,10 @@ fn transition(
     // There the port is that of the previous try, if there was one: it is chosen after the event
     // (tcp_v4_connect, 5.10 to 7.2). The other program reads `skc_num`, which is never stale.
     let lport = if classic && to == TcpState::SynSent { 0 } else { record.lport };
-    let tuple =
-        tuple(record.family, (&record.laddr, lport), (&record.raddr, record.rport), listens)?;
-    let has = |bit: u8| detail.filter(|_| record.detail & bit != 0);
+    let tuple = match addresses {
+        None => tuple_v4((record.laddr, lport), (record.raddr, record.rport), listens),
+        Some(part) => tuple_v6((part.laddr, lport), (part.raddr, record.rport), listens),
+    };
     // Made where it stays: an event is large, and copies of it are seen in the benchmark.
     Some(Event::Transition(Transition {
         at: Timestamp(record.boot_ns),
@@ -95,16 +117,16 @@ fn transition(
             dead: record.sk_flags & SOCK_DEAD != 0,
             done: record.sk_flags & SOCK_DONE != 0,
             err: record.sk_err,
-            shutdown: record.shutdown,
+            shutdown: record.flags >> SHUTDOWN_SHIFT & 3,
             kernel: record.flags & FLAG_KERNEL != 0,
             repair: record.flags & FLAG_REPAIR != 0,
             inode: known(record.inode),
         }),
-        on_cpu: has(DETAIL_TASK).map(|detail| Process { pid: detail.pid, comm: Comm(detail.comm) }),
-        counters: has(DETAIL_COUNTERS).map(|detail| counters(detail, record)),
-        cgroup: has(DETAIL_CGROUP).and_then(|detail| known(detail.cgroup)),
-        orphan_lifetime: detail
-            .and_then(|detail| known(detail.fin_time))
+        on_cpu: comm.map(|comm| Process { pid: record.pid, comm: Comm(*comm) }),
+        counters: counted.as_deref().map(|counted| counters(counted, &record)),
+        cgroup: cgroup.and_then(|cgroup| known(*cgroup)),
+        orphan_lifetime: counted
+            .and_then(|counted| known(counted.fin_time))
             .map(|jiffies| orphan_lifetime(jiffies, jiffy_ns)),
     }))
 }
@@ -119,15 +141,15 @@ fn orphan_lifetime(fin_time: u32, jiffy_ns: u64) -> Duration {
     }
 }
 
-fn counters(detail: &DetailRecord, record: &TransitionRecord) -> Counters {
+fn counters(counted: &CounterPart, record: &TransitionRecord) -> Counters {
     // The peer's FIN takes a sequence number and is counted as a received byte (tcp_fin is called
     // with rcv_nxt behind it, 5.10 to 7.2).
     let fin = u64::from(record.sk_flags & SOCK_DONE != 0);
     Counters {
-        tx_bytes: detail.tx_bytes,
-        rx_bytes: detail.rx_bytes.saturating_sub(fin),
-        retransmits: detail.retransmits,
-        srtt_us: known(detail.srtt_us8 >> 3),
+        tx_bytes: counted.tx_bytes,
+        rx_bytes: counted.rx_bytes.saturating_sub(fin),
+        retransmits: counted.retransmits,
+        srtt_us: known(counted.srtt_us8 >> 3),
     }
 }
 
@@ -156,30 +178,40 @@ pub fn tuple(
     remote: (&[u8; 16], u16),
     listens: bool,
 ) -> Option<Tuple> {
-    let (laddr, raddr, v4mapped) = match family {
-        AF_INET => {
-            let address = |&[a, b, c, d, ..]: &[u8; 16]| IpAddr::V4(Ipv4Addr::new(a, b, c, d));
-            (address(local.0), address(remote.0), false)
-        }
-        AF_INET6 => {
-            let (laddr, raddr) = (Ipv6Addr::from(*local.0), Ipv6Addr::from(*remote.0));
-            let v4mapped = [laddr, raddr].iter().any(|addr| addr.to_ipv4_mapped().is_some());
-            (laddr.to_canonical(), raddr.to_canonical(), v4mapped)
-        }
-        _ => return None,
+    let v4 = |&[a, b, c, d, ..]: &[u8; 16]| [a, b, c, d];
+    match family {
+        AF_INET => Some(tuple_v4((v4(local.0), local.1), (v4(remote.0), remote.1), listens)),
+        AF_INET6 => Some(tuple_v6((*local.0, local.1), (*remote.0, remote.1), listens)),
+        _ => None,
+    }
+}
+
+/// As [`tuple`], of an IPv4 socket.
+#[inline]
+fn tuple_v4(local: ([u8; 4], u16), remote: ([u8; 4], u16), listens: bool) -> Tuple {
+    let end = |(address, port), is_any| {
+        let address = Ipv4Addr::from(address);
+        let is_known = is_any || !address.is_unspecified();
+        Endpoint { addr: is_known.then_some(IpAddr::V4(address)), port: known(port) }
     };
-    Some(Tuple {
-        local: Endpoint {
-            addr: (listens || !laddr.is_unspecified()).then_some(laddr),
-            port: known(local.1),
-        },
-        remote: Endpoint {
-            addr: (!raddr.is_unspecified()).then_some(raddr),
-            port: known(remote.1),
-        },
-        v4mapped,
-        ipv6: family == AF_INET6,
-    })
+    Tuple { local: end(local, listens), remote: end(remote, false), v4mapped: false, ipv6: false }
+}
+
+/// As [`tuple`], of an IPv6 socket.
+#[inline]
+fn tuple_v6(local: ([u8; 16], u16), remote: ([u8; 16], u16), listens: bool) -> Tuple {
+    let (laddr, raddr) = (Ipv6Addr::from(local.0), Ipv6Addr::from(remote.0));
+    let end = |address: Ipv6Addr, port, is_any| {
+        let address = address.to_canonical();
+        let is_known = is_any || !address.is_unspecified();
+        Endpoint { addr: is_known.then_some(address), port: known(port) }
+    };
+    Tuple {
+        local: end(laddr, local.1, listens),
+        remote: end(raddr, remote.1, false),
+        v4mapped: [laddr, raddr].iter().any(|addr| addr.to_ipv4_mapped().is_some()),
+        ipv6: true,
+    }
 }
 
 /// 0 means unknown in a record.
@@ -192,7 +224,7 @@ mod tests {
     use bytemuck::Zeroable;
 
     use super::{
-        AF_INET, AF_INET6, DetailRecord, Event, FLAG_CLASSIC, KIND_DETAIL, KIND_TRANSITION,
+        AF_INET6, CounterPart, Event, FLAG_CLASSIC, KIND_TRANSITION, PART_ADDRESSES, PART_COUNTERS,
         TransitionRecord, event, orphan_lifetime, tuple,
     };
 
@@ -203,8 +235,7 @@ mod tests {
             kind: KIND_TRANSITION,
             old: 1,
             new: 8,
-            family: AF_INET,
-            laddr: [10, 0, 0, 5, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+            laddr: [10, 0, 0, 5],
             lport: 443,
             ..TransitionRecord::zeroed()
         }
@@ -240,13 +271,13 @@ mod tests {
     fn strange_records_are_refused() {
         let good = record();
         assert_eq!(event(&[], JIFFY_NS), None);
-        assert_eq!(event(&bytemuck::bytes_of(&good)[..79], JIFFY_NS), None);
+        assert_eq!(event(&bytemuck::bytes_of(&good)[..55], JIFFY_NS), None);
         for bad in [
             TransitionRecord { kind: 77, ..good },
-            TransitionRecord { kind: KIND_DETAIL, ..good },
+            TransitionRecord { parts: PART_ADDRESSES, ..good },
+            TransitionRecord { parts: PART_COUNTERS, ..good },
             TransitionRecord { old: 0, ..good },
             TransitionRecord { new: 13, ..good },
-            TransitionRecord { family: 1, ..good },
         ] {
             assert_eq!(event(bytemuck::bytes_of(&bad), JIFFY_NS), None, "{bad:?}");
         }
@@ -254,20 +285,18 @@ mod tests {
 
     #[test]
     fn the_fin_of_the_peer_is_no_payload() {
-        let mut detail = DetailRecord {
-            transition: TransitionRecord { kind: KIND_DETAIL, detail: 2, sk_flags: 2, ..record() },
-            rx_bytes: 101,
-            ..DetailRecord::zeroed()
+        let rx = |sk_flags, parts| {
+            let record = TransitionRecord { sk_flags, parts, ..record() };
+            let counted = CounterPart { rx_bytes: 101, ..CounterPart::zeroed() };
+            let bytes = [bytemuck::bytes_of(&record), bytemuck::bytes_of(&counted)].concat();
+            match event(&bytes, JIFFY_NS) {
+                Some(Event::Transition(transition)) => transition.counters.map(|c| c.rx_bytes),
+                _ => None,
+            }
         };
-        let rx = |detail: &DetailRecord| match event(bytemuck::bytes_of(detail), JIFFY_NS) {
-            Some(Event::Transition(transition)) => transition.counters.map(|c| c.rx_bytes),
-            _ => None,
-        };
-        assert_eq!(rx(&detail), Some(100));
-        detail.transition.sk_flags = 0;
-        assert_eq!(rx(&detail), Some(101));
-        detail.transition.detail = 0;
-        assert_eq!(rx(&detail), None);
+        assert_eq!(rx(2, PART_COUNTERS), Some(100));
+        assert_eq!(rx(0, PART_COUNTERS), Some(101));
+        assert_eq!(rx(2, 0), None);
     }
 
     #[test]

@@ -6,17 +6,17 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use aya::{
     Btf as AyaBtf, Ebpf, Endianness,
     maps::{MapData, PerCpuArray, RingBuf},
-    programs::{BtfTracePoint, ProgramError, TracePoint},
+    programs::{BtfTracePoint, ProgramError, TracePoint, tp_btf::BtfTracePointLinkId},
 };
 use tcptrace_common::{
-    layout::{Layout, Settings},
+    layout::{ABSENT, Layout, Settings},
     record::CpuCounters,
     symbols,
 };
 
 use super::{
     SourceOptions, bare_loader::bare_loader, btf::Btf, btf_bytes::OF_THE_KERNEL,
-    iterators::Iterators, layout, tracepoint_format,
+    iterators::Iterators, layout, memory::Memory, queues::Queues, tracepoint_format,
 };
 
 /// The programs, built by build.rs; empty in a build without them.
@@ -62,6 +62,10 @@ pub(super) struct Programs {
     /// Why the fast path is not used.
     pub(super) degraded: Option<String>,
     pub(super) hooks: Vec<HookState>,
+    /// Queues that the programs write to, beside the ring buffer.
+    pub(super) queues: Option<Queues>,
+    /// How `set_state_nested` is attached, if it is.
+    nested_link: Option<BtfTracePointLinkId>,
 }
 
 /// Whether this build carries the kernel programs.
@@ -122,9 +126,10 @@ pub(super) fn load(options: &SourceOptions) -> Result<Programs> {
 fn load_btf(options: &SourceOptions, btf: &KernelBtf) -> Result<Programs> {
     let ayas = btf.for_aya()?;
     // bpf_get_socket_cookie takes a BTF socket since 5.12; before, the cookie is read as a field.
+    let memory = Memory::with_queues(options, &btf.ours)?;
     let attempt = |cookie_helper: bool| -> Result<(Ebpf, Settings)> {
-        let settings = settings_by_btf(options, btf, cookie_helper);
-        let mut ebpf = load_object(options, &btf.layout, &settings)?;
+        let settings = settings_by_btf(options, memory, btf, cookie_helper);
+        let mut ebpf = load_object(options, memory, &btf.layout, &settings)?;
         attach_btf(&mut ebpf, symbols::SET_STATE_BTF, SET_STATE, &ayas)?;
         Ok((ebpf, settings))
     };
@@ -134,11 +139,12 @@ fn load_btf(options: &SourceOptions, btf: &KernelBtf) -> Result<Programs> {
     })?;
     // After the program that it stands in for: kernels that let that one interrupt itself run both, and
     // the first has told the event by then.
-    let nested = attach_btf(&mut ebpf, symbols::SET_STATE_NESTED, SET_STATE, &ayas);
+    let nested_link = attach_btf(&mut ebpf, symbols::SET_STATE_NESTED, SET_STATE, &ayas);
+    let problem = nested_link.as_ref().err().map(|error| format!("{error:#}"));
     let mut hooks = vec![HookState {
         name: symbols::SET_STATE_NESTED,
         purpose: "transitions that come in an interrupt (else counted as lost)",
-        problem: nested.err().map(|error| format!("{error:#}")),
+        problem,
     }];
     hooks.extend(attach_hooks(&mut ebpf, &btf.ours, &ayas));
     let iterators = Iterators::load(OBJECT, &btf.ours, &btf.layout, &settings)?;
@@ -159,13 +165,41 @@ fn load_btf(options: &SourceOptions, btf: &KernelBtf) -> Result<Programs> {
             problem: problem.map(|error| format!("{error:#}")),
         });
     }
+    let queues = Queues::open(&ebpf, memory)?;
     Ok(Programs {
         ebpf: Some(ebpf),
         iterators: Some(iterators),
         mode: Mode::Btf,
         degraded: None,
         hooks,
+        queues,
+        nested_link: nested_link.ok(),
     })
+}
+
+impl Programs {
+    /// Has the second program tell what the first one is kept from, or not: while it is attached, a
+    /// transition costs a fifth more.
+    pub(super) fn attend_nested(&mut self, is_needed: bool) {
+        let is_loaded =
+            |hook: &HookState| hook.name == symbols::SET_STATE_NESTED && hook.problem.is_none();
+        if is_needed == self.nested_link.is_some() || !self.hooks.iter().any(is_loaded) {
+            return;
+        }
+        let Some(ebpf) = &mut self.ebpf else { return };
+        let link = self.nested_link.take();
+        let changed = program(ebpf, symbols::SET_STATE_NESTED).and_then(|program| {
+            let program: &mut BtfTracePoint = program.try_into()?;
+            match link {
+                None => self.nested_link = Some(program.attach()?),
+                Some(link) => program.detach(link)?,
+            }
+            Ok(())
+        });
+        if let Err(error) = changed {
+            log::debug!("{} could not be changed: {error:#}", symbols::SET_STATE_NESTED);
+        }
+    }
 }
 
 /// Loads the iterators, which is all that a look takes.
@@ -178,7 +212,7 @@ pub(super) fn load_iterators(options: &SourceOptions) -> Result<Programs> {
     }
     let btf = KernelBtf::read()?;
     // The helper is no newer than what the other iterator takes.
-    let settings = settings_by_btf(options, &btf, true);
+    let settings = settings_by_btf(options, Memory::ring(options), &btf, true);
     let iterators = Iterators::load(OBJECT, &btf.ours, &btf.layout, &settings)?;
     let hooks = iterator_hooks(&iterators);
     if let Some(HookState { name, problem: Some(problem), .. }) =
@@ -187,7 +221,15 @@ pub(super) fn load_iterators(options: &SourceOptions) -> Result<Programs> {
         bail!("{name}: {problem}");
     }
     let iterators = Some(iterators);
-    Ok(Programs { ebpf: None, iterators, mode: Mode::Btf, degraded: None, hooks })
+    Ok(Programs {
+        ebpf: None,
+        iterators,
+        mode: Mode::Btf,
+        degraded: None,
+        hooks,
+        queues: None,
+        nested_link: None,
+    })
 }
 
 fn iterator_hooks(iterators: &Iterators) -> Vec<HookState> {
@@ -206,19 +248,28 @@ fn iterator_hooks(iterators: &Iterators) -> Vec<HookState> {
 fn load_classic(options: &SourceOptions) -> Result<Programs> {
     tracepoint_format::check()?;
     let layout: Layout = bytemuck::Zeroable::zeroed();
-    let mut ebpf = load_object(options, &layout, &settings(options))?;
+    let memory = Memory::ring(options);
+    let mut ebpf = load_object(options, memory, &layout, &settings(options, memory))?;
     let program: &mut TracePoint = program(&mut ebpf, symbols::SET_STATE_CLASSIC)?.try_into()?;
     program.load().map_err(explain)?;
     program
         .attach("sock", SET_STATE)
         .context("cannot attach to the tracepoint sock:inet_sock_set_state")?;
-    let ebpf = Some(ebpf);
-    Ok(Programs { ebpf, iterators: None, mode: Mode::Classic, degraded: None, hooks: Vec::new() })
+    Ok(Programs {
+        ebpf: Some(ebpf),
+        iterators: None,
+        mode: Mode::Classic,
+        degraded: None,
+        hooks: Vec::new(),
+        queues: None,
+        nested_link: None,
+    })
 }
 
-fn settings(options: &SourceOptions) -> Settings {
+fn settings(options: &SourceOptions, memory: Memory) -> Settings {
     Settings {
-        wake_bytes: options.ring_bytes / 4,
+        wake_bytes: memory.ring_bytes / 4,
+        queue_segments: memory.queue_segments,
         netns: options.netns.unwrap_or(0),
         on_cpu: u8::from(options.on_cpu),
         family: options.family.unwrap_or(0),
@@ -228,22 +279,37 @@ fn settings(options: &SourceOptions) -> Settings {
     }
 }
 
-fn settings_by_btf(options: &SourceOptions, btf: &KernelBtf, cookie_helper: bool) -> Settings {
+fn settings_by_btf(
+    options: &SourceOptions,
+    memory: Memory,
+    btf: &KernelBtf,
+    cookie_helper: bool,
+) -> Settings {
+    // The one came with 5.11, the other with 5.12.
+    let knows_tasks = ![btf.layout.task_tgid, btf.layout.task_comm].contains(&ABSENT);
     Settings {
         cookie_helper: u8::from(cookie_helper),
+        task_helper: u8::from(cookie_helper && knows_tasks),
         kern_sock_mask: layout::bit_mask(&btf.ours, "sock", "sk_kern_sock"),
         repair_mask: layout::bit_mask(&btf.ours, "tcp_sock", "repair"),
         usec_mask: layout::bit_mask(&btf.ours, "tcp_sock", "tcp_usec_ts"),
-        ..settings(options)
+        ..settings(options, memory)
     }
 }
 
-fn load_object(options: &SourceOptions, layout: &Layout, settings: &Settings) -> Result<Ebpf> {
+fn load_object(
+    options: &SourceOptions,
+    memory: Memory,
+    layout: &Layout,
+    settings: &Settings,
+) -> Result<Ebpf> {
     let local_ports = bitmap(&options.local_ports);
     let remote_ports = bitmap(&options.remote_ports);
     let log_level = if options.log_programs { FULL_LOG } else { NO_LOG };
     bare_loader()
-        .map_max_entries(symbols::EVENTS, options.ring_bytes)
+        .map_max_entries(symbols::EVENTS, memory.ring_bytes)
+        .map_max_entries(symbols::SEGMENTS, memory.cpus * memory.queue_segments.max(1))
+        .map_max_entries(symbols::READERS, memory.cpus)
         .override_global(symbols::LAYOUT, bytemuck::bytes_of(layout), true)
         .override_global(symbols::SETTINGS, bytemuck::bytes_of(settings), true)
         .override_global(symbols::LOCAL_PORTS, local_ports.as_slice(), true)
@@ -280,11 +346,15 @@ fn attach_hooks(ebpf: &mut Ebpf, btf: &Btf, ayas: &AyaBtf) -> Vec<HookState> {
     hooks
 }
 
-fn attach_btf(ebpf: &mut Ebpf, name: &str, tracepoint: &str, btf: &AyaBtf) -> Result<()> {
+fn attach_btf(
+    ebpf: &mut Ebpf,
+    name: &str,
+    tracepoint: &str,
+    btf: &AyaBtf,
+) -> Result<BtfTracePointLinkId> {
     let program: &mut BtfTracePoint = program(ebpf, name)?.try_into()?;
     program.load(tracepoint, btf).map_err(explain)?;
-    program.attach().with_context(|| format!("cannot attach to the tracepoint {tracepoint}"))?;
-    Ok(())
+    program.attach().with_context(|| format!("cannot attach to the tracepoint {tracepoint}"))
 }
 
 fn program<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut aya::programs::Program> {

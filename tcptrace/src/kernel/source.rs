@@ -8,14 +8,11 @@ use std::{
         unix::fs::MetadataExt as _,
     },
     process, thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result, anyhow};
-use aya::{
-    maps::{MapData, RingBuf},
-    programs::{BtfTracePoint, TracePoint},
-};
+use aya::programs::{BtfTracePoint, TracePoint};
 use aya_log::EbpfLogger;
 use rustix::net::{AddressFamily, SocketType, socket};
 use tcptrace_common::{record::SocketRecord, symbols};
@@ -30,7 +27,9 @@ use super::{
     holders::{self, Holders},
     iterators,
     loader::{self, Programs},
-    namespaces, netlink, requirements,
+    namespaces, netlink,
+    records::Records,
+    requirements,
 };
 use crate::{
     event::{DumpEnd, Event, Lost, LostWhy, Socket},
@@ -39,8 +38,14 @@ use crate::{
 
 /// How soon the ring buffer is looked at again after it held something.
 const BUSY_INTERVAL: Duration = Duration::from_millis(4);
-/// The longest time a record can lie in the ring buffer unseen.
+/// The longest time that a record can wait unseen.
 const IDLE_INTERVAL: Duration = Duration::from_millis(64);
+/// After so many records without a skipped program the one that stands in for it goes.
+const UNNEEDED: usize = 200_000;
+/// How often it is asked for losses while nothing comes.
+const LOSSES_INTERVAL: Duration = Duration::from_secs(1);
+/// How soon it is looked again where the next record wakes us.
+const ASLEEP_INTERVAL: Duration = Duration::from_secs(1);
 /// Records taken out in one go, so that a flood cannot keep the loop from its other duties.
 const MAX_BATCH: usize = 65_536;
 
@@ -101,9 +106,16 @@ pub struct Dump {
 pub struct KernelSource {
     programs: Programs,
     /// None if nothing traces.
-    ring: Option<AsyncFd<RingBuf<MapData>>>,
+    records: Option<Records>,
     logger: Option<EbpfLogger<&'static dyn log::Log>>,
     interval: Duration,
+    /// The programs wake us for the next record.
+    is_asleep: bool,
+    /// How often the first program was skipped, and records that have come since the last time.
+    skipped: u64,
+    since_skipped: usize,
+    /// When it was asked for losses; `None` if that is due.
+    losses_at: Option<Instant>,
     /// The last batch was full, so more is waiting.
     more: bool,
     lost_ring: u64,
@@ -133,14 +145,14 @@ impl KernelSource {
         } else {
             loader::load(options)?
         };
-        let (mut logger, mut ring) = (None, None);
+        let (mut logger, mut records) = (None, None);
         if let Some(ebpf) = &mut programs.ebpf {
-            let records = loader::ring(ebpf)?;
+            let ring = loader::ring(ebpf)?;
             // SAFETY: the ring buffer owns its descriptor and never replaces it.
-            let records = unsafe { AsyncFd::register_with_interest(records, Interest::READABLE) }
+            let ring = unsafe { AsyncFd::register_with_interest(ring, Interest::READABLE) }
                 .map_err(|error| error.into_parts().1)
                 .context("cannot wait for the ring buffer")?;
-            ring = Some(records);
+            records = Some(Records::new(ring, programs.queues.take()));
             if options.log_programs {
                 let log = EbpfLogger::init(ebpf);
                 logger = Some(log.context("cannot read the log of the kernel programs")?);
@@ -148,9 +160,13 @@ impl KernelSource {
         }
         Ok(Self {
             programs,
-            ring,
+            records,
             logger,
             interval: BUSY_INTERVAL,
+            is_asleep: false,
+            skipped: 0,
+            since_skipped: 0,
+            losses_at: None,
             more: false,
             lost_ring: 0,
             lost_recursion: 0,
@@ -191,39 +207,45 @@ impl KernelSource {
             return yield_now().await;
         }
         let interval = limit.map_or(self.interval, |limit| limit.min(self.interval));
-        let Some(ring) = &self.ring else {
+        let Some(records) = &self.records else {
             return sleep(interval).await;
         };
-        if let Ok(Ok(mut ready)) = timeout(interval, ring.readable()).await {
+        if let Ok(Ok(mut ready)) = timeout(interval, records.ring.readable()).await {
             ready.clear_ready();
         }
     }
 
-    /// Takes out what the ring buffer holds, and what was lost since the last time. Returns the
-    /// moment up to which everything is in `events` now, or `None` if more is waiting.
+    /// Takes out what the programs have written, in order of time, and what was lost since the last time.
+    /// Returns the moment up to which everything is in `events` now, or `None` if more is waiting.
     pub fn drain(&mut self, events: &mut Vec<Event>) -> Option<Timestamp> {
         let begin = clock::now();
-        let Some(ring) = &mut self.ring else {
+        let Some(records) = &mut self.records else {
             return Some(begin);
         };
         let before = events.len();
-        let mut undecodable = 0;
-        let mut taken = 0;
-        let ring = ring.get_mut();
-        while taken < MAX_BATCH
-            && let Some(record) = ring.next()
-        {
-            taken += 1;
-            match decode::event(&record, self.jiffy_ns) {
-                Some(event) => events.push(event),
-                None => undecodable += 1,
-            }
+        let taken = records.take(begin, MAX_BATCH, self.jiffy_ns, events);
+        let undecodable = (taken - (events.len() - before)) as u64;
+        self.interval = match self.interval {
+            _ if taken > 0 => BUSY_INTERVAL,
+            interval if interval < IDLE_INTERVAL => interval * 2,
+            // What was being written when the programs were asked to wake us is found by one more look
+            // that is as soon as usual.
+            _ if self.is_asleep => ASLEEP_INTERVAL,
+            interval => interval,
+        };
+        let is_asleep = taken == 0 && self.interval >= IDLE_INTERVAL;
+        if is_asleep != self.is_asleep {
+            self.is_asleep = records.fall_asleep(is_asleep) && is_asleep;
         }
-        let lost = self.losses(begin, undecodable);
-        // What was lost came before or between what is here, so it is told first.
-        events.splice(before..before, lost);
-        self.interval =
-            if taken > 0 { BUSY_INTERVAL } else { (self.interval * 2).min(IDLE_INTERVAL) };
+        // A program is skipped only while it tells something, and there is no room only where much is
+        // to be read. But what was told may have been of no interest.
+        if taken > 0 || self.losses_at.is_none_or(|at| at.elapsed() >= LOSSES_INTERVAL) {
+            self.losses_at = Some(Instant::now());
+            self.since_skipped = self.since_skipped.saturating_add(taken);
+            let lost = self.losses(begin, undecodable);
+            // What was lost came before or between what is here, so it is told first.
+            events.splice(before..before, lost);
+        }
         if let Some(logger) = &mut self.logger {
             logger.flush();
         }
@@ -231,9 +253,17 @@ impl KernelSource {
         (!self.more).then_some(begin)
     }
 
+    /// Has the next [`KernelSource::drain`] count losses, even if nothing comes.
+    pub fn expect_losses(&mut self) {
+        self.losses_at = None;
+    }
+
     fn losses(&mut self, at: Timestamp, undecodable: u64) -> Vec<Event> {
         // The misses first: one that is made good in between must not count as lost.
         let missed = self.recursion_misses();
+        if self.programs.mode == Mode::Btf {
+            self.attend_nested(missed);
+        }
         let counters = self.programs.ebpf.as_ref().and_then(|ebpf| loader::counters(ebpf).ok());
         let ring = counters.map_or(self.lost_ring, |counters| counters.lost);
         let nested = counters.map_or(0, |counters| counters.nested);
@@ -250,6 +280,16 @@ impl KernelSource {
             .filter(|&(count, _)| count > 0)
             .map(|(count, why)| Event::Lost(Lost { at, count, why }))
             .collect()
+    }
+
+    /// Has the second program attached from the beginning, until so many records have come without it
+    /// that it would tell next to nothing, and again from the moment on at which the first one is skipped.
+    fn attend_nested(&mut self, skipped: Option<u64>) {
+        let Some(skipped) = skipped else { return };
+        if skipped > self.skipped {
+            (self.skipped, self.since_skipped) = (skipped, 0);
+        }
+        self.programs.attend_nested(self.since_skipped < UNNEEDED);
     }
 
     /// How often the program did not run because it, or for the classic tracepoint any other, was

@@ -38,6 +38,7 @@ mod script;
 mod self_check;
 mod silent;
 mod stage;
+mod stopped;
 mod stuck;
 mod surroundings;
 mod sys;
@@ -109,9 +110,14 @@ fn everything(mut arguments: Arguments) -> ExitCode {
     trials.extend(tee::trials());
     let conclusion = libtest_mimic::run(&arguments, trials);
     let stopped = tracer::stop_shared().and(stuck::stop_shared());
-    // It makes the kernel hide events from every tracer there is, so it runs when no other does.
-    let alone = Trial::test("nested: what an interrupt hides is told", needing_root(nested::run));
-    let alone = libtest_mimic::run(&arguments, vec![alone]);
+    // The first makes the kernel hide events from every tracer there is, and the other needs the
+    // processors to itself, so they run when no others do, one after the other.
+    let alone = vec![
+        Trial::test("nested: what an interrupt hides is told", needing_root(nested::run)),
+        Trial::test("stopped: a tracer that stood still goes on", needing_root(stopped::run)),
+    ];
+    arguments.test_threads = Some(1);
+    let alone = libtest_mimic::run(&arguments, alone);
     if conclusion.has_failed() || PLAYED_AGAIN.load(Ordering::Relaxed) > 0 {
         // What failed has said why; how the tracer ended may explain it.
         report(tracer::told_at_the_end());

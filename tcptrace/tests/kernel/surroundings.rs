@@ -312,7 +312,7 @@ impl Run {
 
     /// The next line that is wanted, doing something again and again until it comes: whether the
     /// program is attached yet shows in nothing else.
-    fn line_while(
+    pub(crate) fn line_while(
         &mut self,
         wanted: impl Fn(&str) -> bool,
         mut provoke: impl FnMut(),
