@@ -5,12 +5,11 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result, anyhow, bail};
 use aya::{
     Btf as AyaBtf, Ebpf, Endianness,
-    maps::{MapData, PerCpuArray, RingBuf},
+    maps::{MapData, RingBuf},
     programs::{BtfTracePoint, ProgramError, TracePoint, tp_btf::BtfTracePointLinkId},
 };
 use tcptrace_common::{
     layout::{ABSENT, Layout, Settings},
-    record::CpuCounters,
     symbols,
 };
 
@@ -375,34 +374,3 @@ pub(super) fn ring(ebpf: &mut Ebpf) -> Result<RingBuf<MapData>> {
     let map = ebpf.take_map(symbols::EVENTS).context("the kernel object has no map EVENTS")?;
     Ok(RingBuf::try_from(map)?)
 }
-
-/// Reads what the programs counted since the start.
-///
-/// # Errors
-/// If the map cannot be read.
-pub(super) fn counters(ebpf: &Ebpf) -> Result<Counted> {
-    let map = ebpf.map(symbols::COUNTERS).context("the kernel object has no map COUNTERS")?;
-    let mut counted = Counted::default();
-    for Counters(cpu) in PerCpuArray::<_, Counters>::try_from(map)?.get(&0, 0)?.iter() {
-        counted.lost += cpu.lost.iter().sum::<u64>();
-        counted.nested += cpu.nested;
-    }
-    Ok(counted)
-}
-
-/// What the programs counted, of all CPUs together.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Counted {
-    /// Records that found the ring buffer full.
-    pub(super) lost: u64,
-    /// Transitions that the second program told because the first was running.
-    pub(super) nested: u64,
-}
-
-/// What the map holds, as aya may read it.
-#[derive(Clone, Copy)]
-#[repr(transparent)]
-struct Counters(CpuCounters);
-
-// SAFETY: all of it is plain integers, for which any bytes are a value.
-unsafe impl aya::Pod for Counters {}

@@ -9,6 +9,7 @@ mod holders;
 mod iterators;
 mod layout;
 mod loader;
+mod losses;
 pub mod machine;
 mod memory;
 pub mod namespaces;

@@ -3,19 +3,15 @@
 use std::{
     collections::BTreeMap,
     fs::{self, File},
-    os::{
-        fd::{AsFd as _, AsRawFd as _},
-        unix::fs::MetadataExt as _,
-    },
+    os::unix::fs::MetadataExt as _,
     process, thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use anyhow::{Context as _, Result, anyhow};
-use aya::programs::{BtfTracePoint, TracePoint};
 use aya_log::EbpfLogger;
 use rustix::net::{AddressFamily, SocketType, socket};
-use tcptrace_common::{record::SocketRecord, symbols};
+use tcptrace_common::record::SocketRecord;
 use tokio::{
     io::{Interest, unix::AsyncFd},
     task::yield_now,
@@ -27,12 +23,13 @@ use super::{
     holders::{self, Holders},
     iterators,
     loader::{self, Programs},
+    losses::Losses,
     namespaces, netlink,
     records::Records,
     requirements,
 };
 use crate::{
-    event::{DumpEnd, Event, Lost, LostWhy, Socket},
+    event::{DumpEnd, Event, Socket},
     time::Timestamp,
 };
 
@@ -40,10 +37,6 @@ use crate::{
 const BUSY_INTERVAL: Duration = Duration::from_millis(4);
 /// The longest time that a record can wait unseen.
 const IDLE_INTERVAL: Duration = Duration::from_millis(64);
-/// After so many records without a skipped program the one that stands in for it goes.
-const UNNEEDED: usize = 200_000;
-/// How often it is asked for losses while nothing comes.
-const LOSSES_INTERVAL: Duration = Duration::from_secs(1);
 /// How soon it is looked again where the next record wakes us.
 const ASLEEP_INTERVAL: Duration = Duration::from_secs(1);
 /// Records taken out in one go, so that a flood cannot keep the loop from its other duties.
@@ -111,15 +104,9 @@ pub struct KernelSource {
     interval: Duration,
     /// The programs wake us for the next record.
     is_asleep: bool,
-    /// How often the first program was skipped, and records that have come since the last time.
-    skipped: u64,
-    since_skipped: usize,
-    /// When it was asked for losses; `None` if that is due.
-    losses_at: Option<Instant>,
     /// The last batch was full, so more is waiting.
     more: bool,
-    lost_ring: u64,
-    lost_recursion: u64,
+    losses: Losses,
     jiffy_ns: u64,
     /// The only network namespace that is traced, if it is not all of them.
     netns: Option<u32>,
@@ -164,12 +151,8 @@ impl KernelSource {
             logger,
             interval: BUSY_INTERVAL,
             is_asleep: false,
-            skipped: 0,
-            since_skipped: 0,
-            losses_at: None,
             more: false,
-            lost_ring: 0,
-            lost_recursion: 0,
+            losses: Losses::default(),
             jiffy_ns: clock::jiffy_ns(),
             netns: options.netns,
         })
@@ -237,15 +220,9 @@ impl KernelSource {
         if is_asleep != self.is_asleep {
             self.is_asleep = records.fall_asleep(is_asleep) && is_asleep;
         }
-        // A program is skipped only while it tells something, and there is no room only where much is
-        // to be read. But what was told may have been of no interest.
-        if taken > 0 || self.losses_at.is_none_or(|at| at.elapsed() >= LOSSES_INTERVAL) {
-            self.losses_at = Some(Instant::now());
-            self.since_skipped = self.since_skipped.saturating_add(taken);
-            let lost = self.losses(begin, undecodable);
-            // What was lost came before or between what is here, so it is told first.
-            events.splice(before..before, lost);
-        }
+        let lost = self.losses.count(&mut self.programs, begin, taken, undecodable);
+        // What was lost came before or between what is here, so it is told first.
+        events.splice(before..before, lost);
         if let Some(logger) = &mut self.logger {
             logger.flush();
         }
@@ -255,59 +232,7 @@ impl KernelSource {
 
     /// Has the next [`KernelSource::drain`] count losses, even if nothing comes.
     pub fn expect_losses(&mut self) {
-        self.losses_at = None;
-    }
-
-    fn losses(&mut self, at: Timestamp, undecodable: u64) -> Vec<Event> {
-        // The misses first: one that is made good in between must not count as lost.
-        let missed = self.recursion_misses();
-        if self.programs.mode == Mode::Btf {
-            self.attend_nested(missed);
-        }
-        let counters = self.programs.ebpf.as_ref().and_then(|ebpf| loader::counters(ebpf).ok());
-        let ring = counters.map_or(self.lost_ring, |counters| counters.lost);
-        let nested = counters.map_or(0, |counters| counters.nested);
-        let recursion = missed.map_or(0, |missed| missed.saturating_sub(nested));
-        let counts = [
-            (ring.saturating_sub(self.lost_ring), LostWhy::RingFull),
-            (recursion.saturating_sub(self.lost_recursion), LostWhy::Recursion),
-            (undecodable, LostWhy::Undecodable),
-        ];
-        self.lost_ring = ring;
-        self.lost_recursion = self.lost_recursion.max(recursion);
-        counts
-            .into_iter()
-            .filter(|&(count, _)| count > 0)
-            .map(|(count, why)| Event::Lost(Lost { at, count, why }))
-            .collect()
-    }
-
-    /// Has the second program attached from the beginning, until so many records have come without it
-    /// that it would tell next to nothing, and again from the moment on at which the first one is skipped.
-    fn attend_nested(&mut self, skipped: Option<u64>) {
-        let Some(skipped) = skipped else { return };
-        if skipped > self.skipped {
-            (self.skipped, self.since_skipped) = (skipped, 0);
-        }
-        self.programs.attend_nested(self.since_skipped < UNNEEDED);
-    }
-
-    /// How often the program did not run because it, or for the classic tracepoint any other, was
-    /// already running on that CPU (counted since 5.12 and 6.12; `None` where the kernel does not
-    /// tell).
-    fn recursion_misses(&self) -> Option<u64> {
-        let ebpf = self.programs.ebpf.as_ref()?;
-        let program = |name| ebpf.program(name);
-        let fd = match self.programs.mode {
-            Mode::Btf => <&BtfTracePoint>::try_from(program(symbols::SET_STATE_BTF)?).ok()?.fd(),
-            Mode::Classic => {
-                <&TracePoint>::try_from(program(symbols::SET_STATE_CLASSIC)?).ok()?.fd()
-            }
-        };
-        let fd = fd.ok()?.as_fd().as_raw_fd();
-        let info = fs::read_to_string(format!("/proc/self/fdinfo/{fd}")).ok()?;
-        let line = info.lines().find_map(|line| line.strip_prefix("recursion_misses:"))?;
-        line.trim().parse().ok()
+        self.losses.expect();
     }
 
     /// Walks the existing sockets of these namespaces, or of all that are traced.
