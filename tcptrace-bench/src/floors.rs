@@ -22,6 +22,8 @@ const DRAIN: Duration = Duration::from_millis(4);
 pub(crate) const EMPTY: &str = "floor_empty";
 /// Reserves and submits a record of 48 bytes.
 pub(crate) const SUBMIT: &str = "floor_submit";
+/// Reserves and submits a record of 48 bytes with the time in it.
+pub(crate) const TIMED: &str = "floor_timed";
 
 /// Runs `action` while the program of this name is attached to the tracepoint.
 pub(crate) fn attached<T>(name: &str, action: impl FnOnce() -> Result<T>) -> Result<T> {

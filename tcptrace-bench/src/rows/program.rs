@@ -28,6 +28,7 @@ pub(crate) fn round(bench: &Bench, sheet: &mut Sheet) -> Result<()> {
     let floor = |name| floors::attached(name, || costs_under_load(bench, getpid()));
     let empty = each(&floor(floors::EMPTY)?, floors::EMPTY)?;
     let submit = each(&floor(floors::SUBMIT)?, floors::SUBMIT)?;
+    let timed = each(&floor(floors::TIMED)?, floors::TIMED)?;
     let path = bench.file("program.arrows");
     let tracer = Tracer::start(bench, &["record", "--force", "-o", &path])?;
     load::run(bench, load::full(1, bench.effort.load_seconds))?;
@@ -38,6 +39,7 @@ pub(crate) fn round(bench: &Bench, sheet: &mut Sheet) -> Result<()> {
     let nested = ours.get(NESTED).filter(|cost| cost.runs > 0).copied();
     sheet.add(FLOOR, "empty", empty);
     sheet.add(FLOOR, "reserve and submit", submit);
+    sheet.add(FLOOR, "reserve and submit, with the time", timed);
     sheet.add(FLOOR, FIRST, first);
     if let Some(nested) = nested {
         sheet.add(FLOOR, "set_state_nested", nested.ns_each());
