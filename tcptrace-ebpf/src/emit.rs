@@ -75,7 +75,7 @@ pub(crate) unsafe fn is_time_to_wake(counters: *mut CpuCounters) -> bool {
     // SAFETY: as the caller promises.
     unsafe {
         (*counters).submitted = (*counters).submitted.wrapping_add(1);
-        (*counters).submitted % QUERY_EVERY == 0
+        (*counters).submitted.is_multiple_of(QUERY_EVERY)
     }
 }
 

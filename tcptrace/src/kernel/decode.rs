@@ -186,7 +186,7 @@ pub fn tuple(
     }
 }
 
-/// As [`tuple`], of an IPv4 socket.
+/// As [`tuple()`], of an IPv4 socket.
 #[inline]
 fn tuple_v4(local: ([u8; 4], u16), remote: ([u8; 4], u16), listens: bool) -> Tuple {
     let end = |(address, port), is_any| {
@@ -197,7 +197,7 @@ fn tuple_v4(local: ([u8; 4], u16), remote: ([u8; 4], u16), listens: bool) -> Tup
     Tuple { local: end(local, listens), remote: end(remote, false), v4mapped: false, ipv6: false }
 }
 
-/// As [`tuple`], of an IPv6 socket.
+/// As [`tuple()`], of an IPv6 socket.
 #[inline]
 fn tuple_v6(local: ([u8; 16], u16), remote: ([u8; 16], u16), listens: bool) -> Tuple {
     let (laddr, raddr) = (Ipv6Addr::from(local.0), Ipv6Addr::from(remote.0));
