@@ -282,9 +282,10 @@ const _: () = assert!(size_of::<OwnerRecord>() == 56);
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
 pub struct CpuCounters {
-    /// Records handed over.
+    /// Records handed over by the ring buffer, and those by the queue while much of it is not read: once in
+    /// so many of them a fill mark is looked at.
     pub submitted: u64,
-    /// Records that found the ring buffer full, by kind; at 0 those of `set_state_nested`. A program
+    /// Records that found no room, by kind; at 0 those of `set_state_nested`. A program
     /// may interrupt another on its CPU, but never one that counts in the same place.
     pub lost: [u64; KINDS],
     /// Transitions told by `set_state_nested`, because `set_state_btf` was running.

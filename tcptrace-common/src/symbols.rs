@@ -26,7 +26,7 @@ pub const ITER_TCP: &str = "iter_tcp";
 /// Iterator `iter/task_file`: every descriptor of the machine that is a TCP socket.
 pub const ITER_TASK_FILE: &str = "iter_task_file";
 
-/// Ring buffer that carries every record of the tracepoint programs.
+/// Ring buffer that carries the records of the tracepoint programs, but for those that go by the queues.
 pub const EVENTS: &str = "EVENTS";
 /// Segments of the queues of all CPUs ([`crate::queue`]).
 pub const SEGMENTS: &str = "SEGMENTS";

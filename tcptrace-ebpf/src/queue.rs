@@ -2,7 +2,7 @@
 //!
 //! The kernel never runs a program that is running on the CPU already (the loader sees to it that it
 //! is such a kernel), so nothing interrupts a write to the queue by another one. That is why it
-//! needs no lock and no helper, which are a third of what a record costs in the ring buffer. A
+//! needs no lock and no helper, which are an eighth of what a record costs with the ring buffer. A
 //! reader sees the stores in their order on x86, and only there queues are used.
 
 use core::ptr;

@@ -344,7 +344,7 @@ pub struct Lost {
 /// Why records were lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum LostWhy {
-    /// The ring buffer was full.
+    /// There was no room for it in the ring buffer or the queue of its CPU.
     RingFull,
     /// The program was already running on that CPU.
     Recursion,

@@ -48,8 +48,8 @@ const HOLDER_INTERVAL: Duration = Duration::from_millis(100);
 /// The shortest time between two dumps.
 const DUMP_INTERVAL: Duration = Duration::from_millis(250);
 
-/// Batches taken in one go where the ring buffer should be empty afterwards: more than it can hold.
-const MAX_BATCHES: usize = 8;
+/// Batches taken in one go where nothing should be left afterwards: twice as much as there is room for.
+const MAX_BATCHES: usize = 16;
 
 /// Turns changes into text.
 pub trait Sink {
@@ -244,7 +244,7 @@ impl<'a> Live<'a> {
         Ok(Outcome { summary, stop, incomplete: self.incomplete })
     }
 
-    /// One turn of the loop: what is in the ring buffer, then, if that was all, what time brings.
+    /// One turn of the loop: what the programs have written, then, if that was all, what time brings.
     fn turn(&mut self) -> Result<Option<Stop>> {
         self.step();
         self.write()

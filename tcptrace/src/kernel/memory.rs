@@ -28,7 +28,8 @@ impl Memory {
 
     /// With queues, but not where the kernel may let a program interrupt itself (before 6.1;
     /// `bpf_raw_tp_link.cookie` came with 6.10), or a reader may see stores in another order than they
-    /// were made in.
+    /// were made in; nor where there may be more processors than the memory has segments, for one ring
+    /// buffer serves whichever of them is busy.
     ///
     /// # Errors
     /// If the processors cannot be counted.
@@ -38,8 +39,10 @@ impl Memory {
         }
         let cpus = nr_cpus().map_err(|(_, error)| error).context("cannot count the processors")?;
         let cpus = u32::try_from(cpus).context("too many processors")?;
-        let each = options.ring_bytes / cpus / SEGMENT_BYTES as u32;
-        let queue_segments = 1 << each.max(1).ilog2();
+        let Some(power) = (options.ring_bytes / SEGMENT_BYTES as u32 / cpus).checked_ilog2() else {
+            return Ok(Self::ring(options));
+        };
+        let queue_segments = 1 << power;
         Ok(Self { ring_bytes: options.ring_bytes / RING_SHARE, cpus, queue_segments })
     }
 }

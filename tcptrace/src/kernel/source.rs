@@ -33,7 +33,7 @@ use crate::{
     time::Timestamp,
 };
 
-/// How soon the ring buffer is looked at again after it held something.
+/// How soon it is looked again after something came.
 const BUSY_INTERVAL: Duration = Duration::from_millis(4);
 /// The longest time that a record can wait unseen.
 const IDLE_INTERVAL: Duration = Duration::from_millis(64);
@@ -48,7 +48,7 @@ const INITIAL_PID_NAMESPACE: u64 = 0xEFFF_FFFC;
 /// What to trace, and how.
 #[derive(Clone, Debug)]
 pub struct SourceOptions {
-    /// Size of the ring buffer in bytes, a power of two and a multiple of the page size.
+    /// Bytes for what is on its way to us, a power of two and a multiple of the page size.
     pub ring_bytes: u32,
     /// Record the task on the CPU with every event.
     pub on_cpu: bool,
@@ -182,7 +182,7 @@ impl KernelSource {
         self.programs.hooks.iter().any(|hook| hook.name == name && hook.problem.is_none())
     }
 
-    /// Waits until the ring buffer is worth a look, or `limit` has passed. The interval grows while
+    /// Waits until what the programs have written is worth a look, or `limit` has passed. The interval grows while
     /// nothing happens and is none while more is waiting; above its fill mark the buffer itself wakes us.
     pub async fn wait(&mut self, limit: Option<Duration>) {
         if self.more {

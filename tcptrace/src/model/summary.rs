@@ -35,7 +35,7 @@ pub struct Summary {
 /// Lost records by why they were lost.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Losses {
-    /// The ring buffer was full.
+    /// The ring buffer, or the queue of a CPU, was full.
     pub ring_full: u64,
     /// The program was already running on that CPU.
     pub recursion: u64,
