@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use tcptrace::{
     event::Event,
     model::{filter::Filter, tracker},
-    pipeline::Pipeline,
+    pipeline::{GROUP, Pipeline},
 };
 
 use crate::{
@@ -99,9 +99,12 @@ impl Fed {
             }));
             (*next, self.fed, left) = (*next + batch, self.fed + batch, left - batch);
             let begun = thread_ns();
-            for event in &self.batch {
-                self.pipeline.feed(event);
-                self.pipeline.shown().for_each(drop);
+            for group in self.batch.chunks(GROUP) {
+                self.pipeline.expect(group);
+                for event in group {
+                    self.pipeline.feed(event);
+                    self.pipeline.shown().for_each(drop);
+                }
             }
             spent += thread_ns() - begun;
         }

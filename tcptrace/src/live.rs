@@ -27,7 +27,7 @@ use crate::{
     event::{Event, Transition},
     kernel::{KernelSource, clock, sysctls},
     model::{change::Change, summary::Summary},
-    pipeline::Pipeline,
+    pipeline::{GROUP, Pipeline},
     recording::Recorder,
     teller::Teller,
     time::{ClockSample, Timestamp},
@@ -284,6 +284,9 @@ impl<'a> Live<'a> {
     fn feed_batch(&mut self) {
         let batch = std::mem::take(&mut self.batch);
         for (index, event) in batch.iter().enumerate() {
+            if index.is_multiple_of(GROUP) {
+                self.teller.pipeline.expect(&batch[index..batch.len().min(index + GROUP)]);
+            }
             if let Event::Transition(transition) = event
                 && self.teller.pipeline.wants_holder(transition)
                 && self.holders.is_ready()

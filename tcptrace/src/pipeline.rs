@@ -22,6 +22,9 @@ use crate::{
     time::{ClockSample, Timestamp},
 };
 
+/// Events that are looked at before the first of them is fed, where many come at once.
+pub const GROUP: usize = 16;
+
 /// How events are understood.
 #[derive(Debug)]
 enum View {
@@ -121,6 +124,14 @@ impl Pipeline {
             shown: Vec::new(),
             told: Summary::default(),
             span: Span::default(),
+        }
+    }
+
+    /// Has what these events need at hand when they are fed, which saves time where there are many
+    /// connections; at most [`GROUP`] of them.
+    pub fn expect(&self, events: &[Event]) {
+        if let View::Tracked(tracker) = &self.view {
+            tracker.expect(events);
         }
     }
 

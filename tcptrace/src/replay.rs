@@ -12,7 +12,7 @@ use crate::{
     event::Event,
     live::{Outcome, Sink, Stop, StopSignals},
     model::change::Change,
-    pipeline::Pipeline,
+    pipeline::{GROUP, Pipeline},
     recording::Input,
     teller::Teller,
     time::{ClockSample, Timestamp},
@@ -55,7 +55,10 @@ pub async fn run(
             why = signals.wait() => { stop = why; break }
             () = yield_now() => {}
         }
-        for event in &events {
+        for (index, event) in events.iter().enumerate() {
+            if index.is_multiple_of(GROUP) {
+                teller.pipeline.expect(&events[index..events.len().min(index + GROUP)]);
+            }
             if let Some(due) = pace.as_mut().and_then(|pace| pace.due(event)) {
                 if !teller.write()? {
                     stop = Stop::StdoutClosed;
@@ -101,10 +104,13 @@ pub async fn each_change(
             why = signals.wait() => { stop = why; break }
             () = yield_now() => {}
         }
-        for event in &events {
-            pipeline.feed(event);
-            let clock = *pipeline.clock();
-            pipeline.shown().try_for_each(|change| tell(&change, &clock))?;
+        for group in events.chunks(GROUP) {
+            pipeline.expect(group);
+            for event in group {
+                pipeline.feed(event);
+                let clock = *pipeline.clock();
+                pipeline.shown().try_for_each(|change| tell(&change, &clock))?;
+            }
         }
         report(input, pipeline);
     }

@@ -46,6 +46,18 @@ impl Places {
         self.seek(hash, is_sought).map(|slot| self.slots[slot].place as usize)
     }
 
+    /// Loads the slots in which things with these keys are looked for first. No load waits for another,
+    /// so a processor waits for all of them at a time. The sum means nothing.
+    pub(super) fn load_homes<K: Hash>(&self, keys: impl Iterator<Item = K>) -> u32 {
+        keys.map(|key| self.slots[self.home(self.hash(&key))].place).fold(0, u32::wrapping_add)
+    }
+
+    /// The place of the first thing whose key has the hash of this one, most likely the one with it.
+    pub(super) fn likely(&self, key: &impl Hash) -> Option<usize> {
+        let hash = self.hash(key);
+        self.seek(hash, |slot| slot.hash == hash).map(|slot| self.slots[slot].place as usize)
+    }
+
     /// Notes that a thing with this key, which no other has, lies in this place.
     pub(super) fn insert(&mut self, key: &impl Hash, place: usize) {
         if 4 * (self.taken + 1) > 3 * self.slots.len() {
