@@ -11,8 +11,10 @@ use anyhow::{Result, bail};
 
 mod bench;
 mod check;
+mod deny;
 mod dist;
 mod fuzz;
+mod miri;
 mod project;
 mod run;
 mod runner;
@@ -46,7 +48,7 @@ const TASKS: &[Task] = &[
     },
     Task {
         name: "fuzz",
-        about: "arbitrary bytes for the readers, a minute each: fuzz [--seconds N]",
+        about: "arbitrary bytes for the readers, a minute: fuzz [--seconds N] [TARGET…]",
         run: fuzz::run,
     },
     Task {
@@ -59,7 +61,16 @@ const TASKS: &[Task] = &[
         about: "the scenarios on other kernels, in QEMU: vm [KERNEL…] [-- FILTER]",
         run: vm::run,
     },
-    Task { name: "check", about: "formatting, lints, documentation, house rules", run: check::run },
+    Task {
+        name: "check",
+        about: "formatting, lints, documentation, house rules, dependencies, Miri",
+        run: check::run,
+    },
+    Task {
+        name: "miri",
+        about: "the tests of what reads the kernel's memory, by an interpreter",
+        run: miri::run,
+    },
     Task { name: "tidy", about: "the house rules alone: quick, builds nothing", run: tidy::run },
     Task {
         name: "dist",

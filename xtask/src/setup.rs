@@ -2,7 +2,7 @@
 //!
 //! Two things beyond a plain toolchain: the source of the standard library, because `core` is
 //! built for the BPF target, and bpf-linker, which goes into `target/tools` and touches nothing
-//! else on the machine. The tests need programs that read recordings without us besides; these are
+//! else on the machine. Other tasks have tools of their own there. The tests need programs that read recordings without us besides; these are
 //! Python packages in an environment of their own, `target/readers`.
 
 use std::{fs, process::Command};
@@ -11,9 +11,26 @@ use anyhow::{Context as _, Result};
 
 use crate::project;
 
-/// The newest bpf-linker whose default features read the bitcode of the pinned compiler
-/// (LLVM 22) through the compiler's own LLVM library, so that no LLVM need be installed.
-const BPF_LINKER: &str = "0.10.3";
+/// A program that is built from its crate, into `target/tools`.
+pub(crate) struct Tool {
+    /// The crate, and the program.
+    pub(crate) name: &'static str,
+    /// The only version that will do.
+    pub(crate) version: &'static str,
+    /// Variables that its build is started with.
+    pub(crate) settings: &'static [(&'static str, &'static str)],
+    /// What building it takes, for whoever lacks it.
+    pub(crate) needs: &'static str,
+}
+
+/// The newest whose default features read the bitcode of the pinned compiler (LLVM 22) through the
+/// compiler's own LLVM library, so that no LLVM need be installed.
+const BPF_LINKER: Tool = Tool {
+    name: "bpf-linker",
+    version: "0.10.3",
+    settings: &[],
+    needs: "the network and a C compiler (`cc`)",
+};
 
 /// Variables that would bend how a tool is built or where it ends up.
 const BUILD_SETTINGS: &[&str] = &[
@@ -28,8 +45,8 @@ const BUILD_SETTINGS: &[&str] = &[
 /// Installs what is missing, says what is there.
 pub(crate) fn run(_arguments: &[String]) -> Result<()> {
     library_source()?;
-    bpf_linker()?;
-    eprintln!("setup: rust-src and bpf-linker {BPF_LINKER} are in place");
+    tool(&BPF_LINKER)?;
+    eprintln!("setup: rust-src and bpf-linker {} are in place", BPF_LINKER.version);
     Ok(())
 }
 
@@ -69,33 +86,35 @@ fn library_source() -> Result<()> {
         .context("the source of the standard library is missing; without rustup, install rust-src")
 }
 
-fn bpf_linker() -> Result<()> {
+/// Makes sure of a tool.
+pub(crate) fn tool(tool: &Tool) -> Result<()> {
+    let Tool { name, version, settings, needs } = *tool;
     let tools = project::tools_dir()?;
-    let mut version = Command::new(tools.join("bin/bpf-linker"));
+    let mut asked = Command::new(tools.join("bin").join(name));
     // A copy that is missing, or cannot start, is as good as a copy of another version.
-    let installed = version.arg("--version").output().is_ok_and(|output| {
-        output.status.success() && is_wanted_version(&String::from_utf8_lossy(&output.stdout))
+    let installed = asked.arg("--version").output().is_ok_and(|output| {
+        output.status.success() && tool.is_meant_by(&String::from_utf8_lossy(&output.stdout))
     });
     if installed {
         return Ok(());
     }
-    eprintln!("setup: building bpf-linker {BPF_LINKER}, once; it takes some minutes");
-    let mut install = project::cargo(["install", "bpf-linker", "--locked", "--force"])?;
-    install.args(["--version", BPF_LINKER, "--root"]).arg(&tools);
-    without_settings(&mut install);
-    project::execute(&mut install)
-        .context("cannot install bpf-linker; it needs the network and a C compiler (`cc`)")
-}
-
-/// Leaves out of a command what would bend how tools are built.
-pub(crate) fn without_settings(install: &mut Command) {
+    eprintln!("setup: building {name} {version}, once; it takes a minute or some");
+    let mut install = project::cargo(["install", name, "--locked", "--force"])?;
+    install.args(["--version", version, "--root"]).arg(&tools);
+    // What would bend how it is built.
     for setting in BUILD_SETTINGS {
         install.env_remove(setting);
     }
+    install.envs(settings.iter().copied());
+    project::execute(&mut install)
+        .with_context(|| format!("cannot install {name}; it needs {needs}"))
 }
 
-fn is_wanted_version(answer: &str) -> bool {
-    answer.split_whitespace().eq(["bpf-linker", BPF_LINKER])
+impl Tool {
+    /// Whether this is what the right version says of itself.
+    fn is_meant_by(&self, answer: &str) -> bool {
+        answer.split_whitespace().eq([self.name, self.version])
+    }
 }
 
 #[cfg(test)]
@@ -104,9 +123,9 @@ mod tests {
 
     #[test]
     fn only_the_pinned_version_will_do() {
-        assert!(is_wanted_version("bpf-linker 0.10.3\n"));
-        assert!(!is_wanted_version("bpf-linker 0.10.30\n"));
-        assert!(!is_wanted_version("bpf-linker 0.9.0\n"));
-        assert!(!is_wanted_version(""));
+        assert!(BPF_LINKER.is_meant_by("bpf-linker 0.10.3\n"));
+        assert!(!BPF_LINKER.is_meant_by("bpf-linker 0.10.30\n"));
+        assert!(!BPF_LINKER.is_meant_by("bpf-linker 0.9.0\n"));
+        assert!(!BPF_LINKER.is_meant_by(""));
     }
 }

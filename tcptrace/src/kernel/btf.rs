@@ -23,6 +23,9 @@ const KIND_FUNC: u32 = 12;
 const KIND_FUNC_PROTO: u32 = 13;
 /// Anonymous structures nest a few levels; a file that goes on and on is broken.
 const MAX_DEPTH: u32 = 16;
+/// Members that are looked at for one; no structure of a kernel has a hundredth of that. A file in which
+/// many anonymous members are of the same type has more ways through them than can be gone.
+const MAX_MEMBERS: u32 = 1 << 16;
 
 /// Parsed BTF of a kernel.
 #[derive(Debug)]
@@ -152,8 +155,9 @@ impl Btf {
     pub fn field_of(&self, structure: u32, path: &str) -> Option<FieldOffset> {
         let mut id = structure;
         let mut found = FieldOffset { bits: 0, bitfield_size: 0 };
+        let mut left = MAX_MEMBERS;
         for member in path.split('.') {
-            let (offset, member_type) = self.member(id, member.as_bytes(), 0)?;
+            let (offset, member_type) = self.member(id, member.as_bytes(), 0, &mut left)?;
             found = FieldOffset {
                 bits: found.bits.checked_add(offset.bits)?,
                 bitfield_size: offset.bitfield_size,
@@ -185,23 +189,38 @@ impl Btf {
 
     /// The first of these types with this name.
     fn find(&self, among: &[Named], name: &str) -> Option<u32> {
-        let (first, others) = name.as_bytes().split_first()?;
-        let found = among.iter().find(|named| match self.string(named.name) {
+        let found = among.iter().find(|named| self.is_named(named.name, name.as_bytes()));
+        found.map(|named| named.id)
+    }
+
+    /// Whether this is the string at `offset`. What follows it is not looked at, for a name may be as long
+    /// as all strings together.
+    #[inline]
+    fn is_named(&self, offset: u32, name: &[u8]) -> bool {
+        let Some((first, others)) = name.split_first() else { return false };
+        match self.string(offset) {
             // Most differ in the first letter, so that nothing needs to be called.
             Some([begin, rest @ ..]) => {
                 begin == first
                     && rest.strip_prefix(others).is_some_and(|end| end.first() == Some(&0))
             }
             _ => false,
-        });
-        found.map(|named| named.id)
+        }
     }
 
-    fn member(&self, id: u32, wanted: &[u8], depth: u32) -> Option<(FieldOffset, u32)> {
+    /// The member with this name and its type. `left` is how many may be looked at.
+    fn member(
+        &self,
+        id: u32,
+        wanted: &[u8],
+        depth: u32,
+        left: &mut u32,
+    ) -> Option<(FieldOffset, u32)> {
         let composite = self.composite(id)?;
         for index in 0..composite.vlen as usize {
+            *left = left.checked_sub(1)?;
             let at = composite.data + index * 12;
-            let name = self.name(self.word(at)?);
+            let name = self.word(at)?;
             let member_type = self.word(at + 4)?;
             let raw = self.word(at + 8)?;
             let offset = if composite.kflag {
@@ -209,12 +228,13 @@ impl Btf {
             } else {
                 FieldOffset { bits: raw, bitfield_size: 0 }
             };
-            if name == wanted {
+            if self.is_named(name, wanted) {
                 return Some((offset, member_type));
             }
-            if name.is_empty()
+            let is_anonymous = self.string(name).is_none_or(|name| matches!(name, [] | [0, ..]));
+            if is_anonymous
                 && depth < MAX_DEPTH
-                && let Some((inner, inner_type)) = self.member(member_type, wanted, depth + 1)
+                && let Some((inner, inner_type)) = self.member(member_type, wanted, depth + 1, left)
             {
                 let bits = offset.bits.checked_add(inner.bits)?;
                 return Some((FieldOffset { bits, ..inner }, inner_type));
@@ -253,12 +273,6 @@ impl Btf {
         })
     }
 
-    /// The string at `offset`, empty if there is none.
-    fn name(&self, offset: u32) -> &[u8] {
-        let rest = self.string(offset).unwrap_or_default();
-        rest.split(|&byte| byte == 0).next().unwrap_or_default()
-    }
-
     /// The strings from the one at `offset` on.
     fn string(&self, offset: u32) -> Option<&[u8]> {
         let (begin, end) = self.strings;
@@ -295,94 +309,4 @@ fn data_length(header: &TypeHeader) -> Result<usize> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::{Btf, FieldOffset};
-
-    /// struct outer { u8 a; struct { u32 b; u32 c:3; }; } with the bit-field flag set.
-    fn sample() -> Vec<u8> {
-        let strings = b"\0outer\0a\0b\0c\0btf_trace_x\0";
-        let struct_info = |vlen: u32| (1 << 31) | (4 << 24) | vlen;
-        let words: Vec<u32> = vec![
-            0,
-            1 << 24,
-            4,
-            32, // 1: int
-            1,
-            struct_info(2),
-            16,
-            7,
-            1,
-            0,
-            0,
-            3,
-            32, // 2: outer { a: 1 @0; (anonymous): 3 @32 }
-            0,
-            struct_info(2),
-            8,
-            9,
-            1,
-            0,
-            11,
-            1,
-            (3 << 24) | 32, // 3: { b @0; c:3 @32 }
-            13,
-            8 << 24,
-            5, // 4: typedef btf_trace_x -> 5
-            0,
-            2 << 24,
-            6, // 5: pointer -> 6
-            0,
-            (13 << 24) | 3,
-            0,
-            0,
-            1,
-            0,
-            1,
-            0,
-            1, // 6: function of three
-        ];
-        let types: Vec<u8> = words.iter().flat_map(|word| word.to_ne_bytes()).collect();
-        let mut bytes = 0xeb9f_u16.to_ne_bytes().to_vec();
-        bytes.extend([1, 0]);
-        for word in [24, 0, types.len(), types.len(), strings.len()] {
-            bytes.extend(u32::try_from(word).expect("small").to_ne_bytes());
-        }
-        bytes.extend(types);
-        bytes.extend(strings);
-        bytes
-    }
-
-    #[test]
-    fn fields_are_found_through_anonymous_members() {
-        let btf = Btf::parse(sample()).expect("sample is valid");
-        assert_eq!(btf.field("outer", "b"), Some(FieldOffset { bits: 32, bitfield_size: 0 }));
-        assert_eq!(btf.field("outer", "c"), Some(FieldOffset { bits: 64, bitfield_size: 3 }));
-        assert_eq!(btf.field("outer", "d"), None);
-        assert_eq!(btf.field("inner", "a"), None);
-    }
-
-    #[test]
-    fn the_private_data_does_not_count_as_an_argument() {
-        let btf = Btf::parse(sample()).expect("sample is valid");
-        assert_eq!(btf.tracepoint_arguments("x"), Some(2));
-        assert_eq!(btf.tracepoint_arguments("y"), None);
-    }
-
-    #[test]
-    fn damaged_bytes_are_refused_or_harmless() {
-        let good = sample();
-        for length in 0..good.len() {
-            // A shorter file is refused, or (cut inside the strings' padding) still consistent.
-            drop(Btf::parse(good[..length].to_vec()));
-        }
-        for at in 0..good.len() {
-            let mut bad = good.clone();
-            bad[at] ^= 0xff;
-            if let Ok(btf) = Btf::parse(bad) {
-                let _ = (btf.field("outer", "b"), btf.tracepoint_arguments("x"));
-            }
-        }
-        assert!(Btf::parse(good[..good.len() - 30].to_vec()).is_err());
-        assert!(Btf::parse(b"\x7fELF".to_vec()).is_err());
-    }
-}
+mod tests;

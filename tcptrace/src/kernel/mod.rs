@@ -5,12 +5,15 @@ pub mod btf;
 mod btf_bytes;
 pub mod clock;
 pub mod decode;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod holders;
 mod iterators;
 mod layout;
 mod loader;
 mod losses;
 pub mod machine;
+mod mapping;
 mod memory;
 pub mod namespaces;
 mod netlink;

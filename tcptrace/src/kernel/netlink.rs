@@ -73,7 +73,12 @@ fn dump(family: u8, netns: u32, found: &mut Vec<Socket>) -> Result<()> {
 }
 
 /// Reads the messages of one datagram filled at `at`; true at the end of the dump.
-fn walk(mut bytes: &[u8], netns: u32, at: Timestamp, found: &mut Vec<Socket>) -> Result<bool> {
+pub(super) fn walk(
+    mut bytes: &[u8],
+    netns: u32,
+    at: Timestamp,
+    found: &mut Vec<Socket>,
+) -> Result<bool> {
     while !bytes.is_empty() {
         let message = NetlinkBuffer::new_checked(bytes)?;
         match message.message_type() {

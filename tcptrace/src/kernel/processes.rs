@@ -33,7 +33,7 @@ fn cmdline(pid: u32) -> Option<Vec<u8>> {
 }
 
 /// The path of the unified hierarchy, `0::/path`; without one (cgroup v1) the longest there is.
-fn path_in(cgroups: &str) -> Option<&str> {
+pub(super) fn path_in(cgroups: &str) -> Option<&str> {
     let paths = cgroups.lines().filter_map(|line| Some((line, line.splitn(3, ':').nth(2)?)));
     let rank = |(line, path): &(&str, &str)| (line.starts_with("0::") && *path != "/", path.len());
     paths.max_by_key(rank).map(|(_, path)| path)

@@ -3,23 +3,18 @@
 use std::{
     cmp::Reverse,
     collections::BinaryHeap,
-    ptr::{self, NonNull},
-    slice,
     sync::atomic::{AtomicU64, Ordering},
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use aya::{Ebpf, maps::Map};
-use rustix::{
-    fd::AsFd,
-    mm::{MapFlags, ProtFlags, mmap, munmap},
-};
+use rustix::mm::{MapFlags, ProtFlags};
 use tcptrace_common::{
     queue::{ASLEEP, HEADER_BYTES, LONGEST_ENTRY, READ_UP_TO, READER_WORDS, STRIDE, place},
     symbols,
 };
 
-use super::memory::Memory;
+use super::{mapping::Mapping, memory::Memory};
 
 /// Where the time is in every record of the tracepoints.
 const TIME_PLACE: usize = 8;
@@ -49,20 +44,54 @@ impl Queues {
             return Ok(None);
         }
         let cpus = cpus as usize;
-        let all = cpus * segments_each as usize;
-        Ok(Some(Self {
-            segments: Mapping::new(ebpf, symbols::SEGMENTS, all * STRIDE, ProtFlags::READ)?,
-            readers: Mapping::new(
-                ebpf,
-                symbols::READERS,
-                cpus * READER_WORDS * 8,
-                ProtFlags::READ | ProtFlags::WRITE,
-            )?,
+        let (segments, readers) = lengths(cpus, segments_each);
+        let writable = ProtFlags::READ | ProtFlags::WRITE;
+        Ok(Some(Self::of(
+            map_array(ebpf, symbols::SEGMENTS, segments, ProtFlags::READ)?,
+            map_array(ebpf, symbols::READERS, readers, writable)?,
+            cpus,
+            segments_each,
+        )))
+    }
+
+    /// Those in memory of these [`lengths`].
+    fn of(segments: Mapping, readers: Mapping, cpus: usize, segments_each: u32) -> Self {
+        Self {
+            segments,
+            readers,
             segments_each,
             positions: vec![0; cpus],
             next: BinaryHeap::with_capacity(cpus),
             until: 0,
-        }))
+        }
+    }
+
+    /// So many queues in memory of our own, where tests write what the programs would, or worse.
+    ///
+    /// # Errors
+    /// If the kernel does not give the memory.
+    #[cfg(any(test, fuzzing))]
+    pub(super) fn anonymous(cpus: usize, segments_each: u32) -> std::io::Result<Self> {
+        let (segments, readers) = lengths(cpus, segments_each);
+        let (segments, readers) = (Mapping::anonymous(segments)?, Mapping::anonymous(readers)?);
+        Ok(Self::of(segments, readers, cpus, segments_each))
+    }
+
+    /// One queue, of one segment, for each of these: its first bytes.
+    ///
+    /// # Errors
+    /// As for [`Self::anonymous`].
+    #[cfg(fuzzing)]
+    pub(super) fn holding(bytes: &[&[u8]]) -> std::io::Result<Self> {
+        let queues = Self::anonymous(bytes.len(), 1)?;
+        for (queue, bytes) in bytes.iter().enumerate() {
+            let (words, _) = bytes.as_chunks();
+            for (place, word) in words.iter().take(STRIDE / 8).enumerate() {
+                let word = u64::from_ne_bytes(*word);
+                queues.segments.word(queue * STRIDE + place * 8).store(word, Ordering::Relaxed);
+            }
+        }
+        Ok(queues)
     }
 
     /// Looks for what was written before `until` (ns of the boot clock), and then hands it out in order
@@ -136,50 +165,29 @@ impl Queues {
         let length = self.segments.word(begin).load(Ordering::Acquire) as usize;
         let is_possible = (HEADER_BYTES + TIME_PLACE + 8..=LONGEST_ENTRY).contains(&length)
             && length.is_multiple_of(8);
-        let record = is_possible
-            .then(|| self.segments.bytes(begin + HEADER_BYTES, length - HEADER_BYTES))?;
+        if !is_possible {
+            return None;
+        }
+        // SAFETY: the programs write no byte of an entry between its header and the moment at which it is
+        // given back (`release`).
+        let record = unsafe { self.segments.bytes(begin + HEADER_BYTES, length - HEADER_BYTES) };
         let time = record.get(TIME_PLACE..TIME_PLACE + 8)?.try_into().ok()?;
         Some((record, u64::from_ne_bytes(time)))
     }
 }
 
-/// Memory of a map, shared with the kernel.
-struct Mapping {
-    begin: NonNull<u8>,
-    length: usize,
+/// Bytes of the segments of so many queues, and of what userspace says of each.
+fn lengths(cpus: usize, segments_each: u32) -> (usize, usize) {
+    (cpus * segments_each as usize * STRIDE, cpus * READER_WORDS * size_of::<u64>())
 }
 
-impl Mapping {
-    fn new(ebpf: &Ebpf, name: &str, length: usize, access: ProtFlags) -> Result<Self> {
-        let Some(Map::Array(map)) = ebpf.map(name) else {
-            anyhow::bail!("the kernel object has no array {name}");
-        };
-        let kind = MapFlags::SHARED;
-        // SAFETY: the kernel chooses the place, so nothing else is there.
-        let begin = unsafe { mmap(ptr::null_mut(), length, access, kind, map.fd().as_fd(), 0) }
-            .with_context(|| format!("cannot map the memory of {name}"))?;
-        let begin = NonNull::new(begin.cast()).context("mmap gave no memory")?;
-        Ok(Self { begin, length })
-    }
-
-    fn word(&self, place: usize) -> &AtomicU64 {
-        assert!(place.is_multiple_of(8) && place + 8 <= self.length, "a word outside of its map");
-        // SAFETY: it is within the mapping and aligned, which begins with a page; both sides write such
-        // words whole.
-        unsafe { AtomicU64::from_ptr(self.begin.as_ptr().add(place).cast()) }
-    }
-
-    fn bytes(&self, place: usize, length: usize) -> &[u8] {
-        assert!(place + length <= self.length, "bytes outside of their map");
-        // SAFETY: they are within the mapping, and the programs write no byte of an entry between its
-        // header and the moment at which it is given back (`Queues::release`).
-        unsafe { slice::from_raw_parts(self.begin.as_ptr().add(place), length) }
-    }
+fn map_array(ebpf: &Ebpf, name: &str, length: usize, access: ProtFlags) -> Result<Mapping> {
+    let Some(Map::Array(map)) = ebpf.map(name) else {
+        bail!("the kernel object has no array {name}");
+    };
+    Mapping::of(map.fd(), length, access, MapFlags::SHARED)
+        .with_context(|| format!("cannot map the memory of {name}"))
 }
 
-impl Drop for Mapping {
-    fn drop(&mut self) {
-        // SAFETY: nothing refers to the mapping any more. A failure would leave memory to the process.
-        let _ = unsafe { munmap(self.begin.as_ptr().cast(), self.length) };
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -42,7 +42,7 @@ pub(super) fn check() -> Result<()> {
     compare(&text).with_context(|| format!("{} is laid out differently here", path.display()))
 }
 
-fn compare(text: &str) -> Result<()> {
+pub(super) fn compare(text: &str) -> Result<()> {
     let fields: Vec<_> = text.lines().filter_map(parse_field).collect();
     for expected in EXPECTED {
         let (name, offset, size) = expected;
