@@ -72,8 +72,9 @@ pub(crate) fn noted(
 }
 
 /// A trial of something that this kernel does not have.
-pub(crate) fn absent(name: &'static str, what: &'static str) -> Trial {
-    Trial::test(name, move || Ok(note(name, &Verdict::Absent(what))?))
+pub(crate) fn absent(name: impl Into<String>, what: &'static str) -> Trial {
+    let name = name.into();
+    Trial::test(name.clone(), move || Ok(note(&name, &Verdict::Absent(what))?))
 }
 
 /// One call of `write`, because others write at the same time.

@@ -140,7 +140,7 @@ fn play(row: &Row) -> Result<()> {
     let verdict = |record: &Record| -> Result<Option<String>> {
         let lines = tracer.lines(&namespaces, begin)?;
         if mode::of_run()? == Some(Mode::Classic)
-            && let Some(wrong) = classic::too_much(lines.iter().collect::<Vec<_>>().iter())
+            && let Some(wrong) = classic::too_much(&lines.iter().collect::<Vec<_>>())
         {
             return Ok(Some(wrong));
         }
