@@ -37,12 +37,12 @@ pub(super) fn fetch(folder: &Path, name: &str, suite: &str) -> Result<Package> {
     let unpacked = folder.join(name).join("package");
     if !unpacked.is_dir() {
         let apt = Apt::new(&folder.join("apt"), suite, &mirror()?, PATIENCE)?;
-        download(&apt, suite, &unpacked).map_err(|error| {
-            error.context(format!(
-                "cannot fetch the kernel {name}, which takes the network once; connect this machine, or \
-                 name a mirror of Debian within its reach: {MIRROR}=URL"
-            ))
-        })?;
+        if let Err(error) = download(&apt, suite, &unpacked) {
+            bail!(
+                "cannot fetch the kernel {name}: {error:#}; it takes the network once: connect this \
+                 machine, or name a mirror of Debian within its reach by {MIRROR}=URL"
+            );
+        }
     }
     located(&unpacked)
 }
