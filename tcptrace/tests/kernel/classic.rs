@@ -1,10 +1,49 @@
 //! What the classic tracepoint can tell of a scenario: the lines of its row without what only the
 //! fields of the socket show. These must then be null, and never wrong.
 
+use std::collections::HashSet;
+
 use crate::{
     expect::{Expected, Length, Owner},
+    line::Line,
     script::{Deed, Step},
 };
+
+/// Among the limits: whose namespace it is.
+pub(crate) const NAMESPACE: &str = "network namespace";
+
+/// The first thing in these lines, in order of time, that the classic tracepoint cannot have told. Each
+/// line of a trace is asked, whatever its scenario expects.
+pub(crate) fn too_much(lines: &[&Line]) -> Option<String> {
+    let mut begun = HashSet::new();
+    lines.iter().find_map(|line| {
+        if begins(&line.from, &line.to) {
+            begun.insert(line.conn.as_str());
+        }
+        // What was there before the tracer is known from a dump, which names these two.
+        let is_of_dump = !begun.contains(line.conn.as_str());
+        // That a listener's end is nobody else's doing is in its states.
+        let is_listener = line.from == "LISTEN" && line.to == "CLOSE";
+        let told = [
+            ("netns", line.netns.is_some() && !is_of_dump),
+            ("cookie", line.cookie.is_some() && !is_of_dump),
+            ("pid", line.pid.is_some()),
+            ("comm", line.comm.is_some()),
+            ("owner", line.owner.as_deref().is_some_and(|owner| owner != "none")),
+            ("reason", line.reason.is_some() && !is_listener),
+            ("evidence", line.evidence != "event"),
+            ("from", line.from == "TIME_WAIT"),
+            ("to", line.to == "TIME_WAIT"),
+        ];
+        let (field, _) = told.into_iter().find(|(_, is_told)| *is_told)?;
+        Some(format!("`{field}` is told, which the classic tracepoint cannot know, in {line}"))
+    })
+}
+
+/// Whether a connection, or a listener, begins with this transition.
+fn begins(from: &str, to: &str) -> bool {
+    from == "CLOSE" || from == "LISTEN" && to != "CLOSE"
+}
 
 /// The lines to expect, and the names of what is missing in them.
 pub(crate) fn expected(row: &[Expected], steps: &[Step]) -> (Vec<Expected>, Vec<&'static str>) {
@@ -21,6 +60,9 @@ pub(crate) fn expected(row: &[Expected], steps: &[Step]) -> (Vec<Expected>, Vec<
             continue;
         }
         let mut line = line.clone();
+        if begins(&line.from, &line.to) {
+            limit(NAMESPACE);
+        }
         if line.owner != Owner::Nobody {
             limit("owner");
             line.owner = Owner::Nobody;

@@ -2,12 +2,11 @@
 //! alone with the programs that it starts.
 //!
 //! It mounts what the suite and the tracer need, loads the modules of `/modules`, plays all scenarios
-//! once for each [`Mode`], and ends the machine. What the suite says goes to the console; the verdicts
+//! once in each [`mode`], and ends the machine. What the suite says goes to the console; the verdicts
 //! ([`crate::verdict`]) go to a second serial line, which the kernel does not write to.
 
 use std::{
-    env,
-    fs::{self, File, OpenOptions},
+    fs::{self, File},
     path::{Path, PathBuf},
     process::{self, Command},
 };
@@ -19,10 +18,7 @@ use rustix::{
     system::{RebootCommand, finit_module, reboot},
 };
 
-use crate::{
-    mode::{self, Mode},
-    namespace, verdict,
-};
+use crate::{mode, namespace};
 
 /// The second serial line.
 const VERDICTS: &str = "/dev/ttyS1";
@@ -41,7 +37,12 @@ const MOUNTS: [(&str, &str); 4] = [
 
 /// Whether this process is the first of a machine, and not of a container.
 pub(crate) fn is_first_process() -> bool {
-    process::id() == 1 && Path::new(ARGUMENTS).is_file()
+    process::id() == 1 && is_guest()
+}
+
+/// Whether this machine was made for the suite, so that nothing else runs on it.
+pub(crate) fn is_guest() -> bool {
+    Path::new(ARGUMENTS).is_file() && Path::new(MODULES).is_dir()
 }
 
 /// Plays all scenarios and ends the machine; does not come back.
@@ -68,15 +69,8 @@ fn play() -> Result<()> {
     }
     namespace::ip_here("link set lo up")?;
     let arguments = fs::read_to_string(ARGUMENTS).context("cannot read the arguments")?;
-    let verdicts = OpenOptions::new()
-        .append(true)
-        .open(VERDICTS)
-        .with_context(|| format!("cannot open {VERDICTS}"))?;
-    for mode in Mode::ALL {
-        let status = run(mode, &arguments)?;
-        verdict::note_end(&verdicts, mode, status)?;
-    }
-    Ok(())
+    let arguments: Vec<String> = arguments.lines().map(str::to_owned).collect();
+    mode::play_each(&arguments, Path::new(VERDICTS), run)
 }
 
 fn modules() -> Result<Vec<PathBuf>> {
@@ -87,11 +81,8 @@ fn modules() -> Result<Vec<PathBuf>> {
 }
 
 /// Runs the suite as another process, because this one must collect the orphans of all others.
-fn run(mode: Mode, arguments: &str) -> Result<i32> {
-    let mut suite = Command::new(env::current_exe().context("cannot find this program")?);
-    suite.args(arguments.lines()).env(mode::VARIABLE, mode.name());
-    suite.env(verdict::VARIABLE, VERDICTS).env("PATH", "/bin");
-    let suite = suite.spawn().context("cannot start the suite")?;
+fn run(suite: &mut Command) -> Result<i32> {
+    let suite = suite.env("PATH", "/bin").spawn().context("cannot start the suite")?;
     loop {
         let ended = wait(WaitOptions::empty()).context("cannot wait for the suite")?;
         let (pid, status) = ended.context("somebody ended")?;

@@ -57,8 +57,19 @@ fn run() -> Result<()> {
 
 /// Hooks that the kernel cannot have, by what its BTF names.
 fn lacking() -> Result<Vec<&'static str>> {
+    let mut lacking = Vec::new();
+    for (hook, needed) in HOOKS {
+        if let Some(helper) = needed
+            && !kernel_names(helper)?
+        {
+            lacking.push(hook);
+        }
+    }
+    Ok(lacking)
+}
+
+/// Whether the kernel's BTF has this name.
+pub(crate) fn kernel_names(name: &str) -> Result<bool> {
     let btf = fs::read("/sys/kernel/btf/vmlinux").context("this kernel has no BTF")?;
-    let names = |helper: &str| btf.windows(helper.len()).any(|bytes| bytes == helper.as_bytes());
-    let missing = HOOKS.iter().filter(|(_, needed)| needed.is_some_and(|helper| !names(helper)));
-    Ok(missing.map(|(hook, _)| *hook).collect())
+    Ok(btf.windows(name.len()).any(|bytes| bytes == name.as_bytes()))
 }

@@ -30,6 +30,8 @@ pub(crate) struct Line {
     pub(crate) owner: Option<String>,
     pub(crate) v4mapped: bool,
     pub(crate) cookie: Option<u64>,
+    pub(crate) netns: Option<u64>,
+    pub(crate) skaddr: Option<String>,
     /// As it was printed.
     pub(crate) json: String,
 }
@@ -78,7 +80,6 @@ impl Line {
             Ok(port)
         };
         needed("time")?;
-        text("skaddr")?;
         Ok(Self {
             boot_ns: number("boot_ns")?.with_context(|| format!("`boot_ns` is null in {json}"))?,
             conn: needed("conn")?,
@@ -96,6 +97,8 @@ impl Line {
             owner: text("owner")?,
             v4mapped: value.get("v4mapped").and_then(Value::as_bool).unwrap_or_default(),
             cookie: number("cookie")?,
+            netns: number("netns")?,
+            skaddr: text("skaddr")?,
             json: json.to_owned(),
         })
     }

@@ -4,13 +4,12 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fmt::Write as _,
     net::IpAddr,
-    process::Command,
 };
 
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::Value;
 
-use crate::{namespace::words, script, stage::Stage};
+use crate::{mode, namespace::words, script, stage::Stage};
 
 const STEPS: &str = "
     veth
@@ -70,10 +69,8 @@ pub(crate) fn run() -> Result<()> {
         stage.play(&step)?;
     }
     let there = stage.there.as_ref().context("there are two namespaces")?;
-    let output = Command::new(env!("CARGO_BIN_EXE_tcptrace"))
-        .args(["list", "--json"])
-        .output()
-        .context("cannot start tcptrace")?;
+    let output =
+        mode::tcptrace()?.args(["list", "--json"]).output().context("cannot start tcptrace")?;
     let stderr = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "tcptrace list ended with {}: {stderr}", output.status);
     let listed = String::from_utf8(output.stdout).context("JSON is UTF-8")?;

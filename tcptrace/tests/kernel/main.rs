@@ -6,8 +6,8 @@
 //! side. Adding a scenario is adding a row: write its steps, run it, and the failure shows the lines
 //! that came in the notation of the row.
 //!
-//! With `TCPTRACE_TEST_MODE` the scenarios alone are played, in one [`mode`]: that is how `cargo xtask
-//! vm` plays them on other kernels, where this binary is the first process ([`guest`]).
+//! With `TCPTRACE_TEST_MODE` what needs no other programs is played, in one [`mode`]: that is how `cargo
+//! xtask vm` plays it on other kernels, where this binary is the first process ([`guest`]).
 //!
 //! The suite needs root. `cargo test -p tcptrace --test kernel -- half` runs the rows whose name
 //! holds `half`.
@@ -52,11 +52,17 @@ use std::{
     sync::atomic::{AtomicUsize, Ordering},
 };
 
+use anyhow::Context as _;
 use libtest_mimic::{Arguments, Failed, Trial};
 use mode::Mode;
 
 /// Scenarios mostly wait, so many run at once however few processors there are.
 const THREADS: usize = 24;
+/// On other kernels, where the processor is emulated, and retransmissions are to come in their order.
+const FEWER_THREADS: usize = 8;
+/// There, of what looks at all processes and sockets while it waits.
+const STUCK_THREADS: usize = 4;
+const LIST: &str = "list: agrees with ss in two namespaces";
 
 fn main() -> ExitCode {
     if let Some(name) = env::var_os(actor::NAME) {
@@ -65,21 +71,49 @@ fn main() -> ExitCode {
     if guest::is_first_process() {
         guest::main();
     }
-    let mut arguments = Arguments::from_args();
-    let threads = match mode::of_run() {
-        Ok(None) => return everything(arguments),
+    if mode::is_each() {
+        return report(each());
+    }
+    let arguments = Arguments::from_args();
+    match mode::of_run() {
+        Ok(None) => everything(arguments),
+        Ok(Some(mode)) => of_mode(mode, arguments),
+        Err(error) => report(Err(error)),
+    }
+}
+
+/// Plays what is played on other kernels, in each mode.
+fn each() -> anyhow::Result<()> {
+    let verdicts = env::var_os(verdict::VARIABLE).context("where do the verdicts go?")?;
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    mode::play_each(&arguments, verdicts.as_ref(), |suite| {
+        let status = suite.status().context("cannot start the suite")?;
+        status.code().context("a signal ended the suite")
+    })
+}
+
+/// What is played on other kernels: all that needs nothing but the suite, tcptrace, `ip` and `ss`.
+fn of_mode(mode: Mode, mut arguments: Arguments) -> ExitCode {
+    let threads = match mode {
         // Lines that name no namespace are told apart by when they come.
-        Ok(Some(Mode::Classic)) => 1,
-        Ok(Some(Mode::Btf)) => THREADS,
-        Err(error) => return report(Err(error)),
+        Mode::Classic => 1,
+        Mode::Btf => FEWER_THREADS,
     };
     arguments.test_threads = arguments.test_threads.or(Some(threads));
-    let trials = hooks::trial().into_iter().chain(scenarios::trials()).collect();
-    let conclusion = libtest_mimic::run(&arguments, trials);
-    let stopped = tracer::stop_shared();
-    if conclusion.has_failed() {
+    let mut trials: Vec<Trial> = hooks::trial().into_iter().chain(scenarios::trials()).collect();
+    trials.push(verdict::noted(LIST, Vec::new(), list::run));
+    let mut failed = libtest_mimic::run(&arguments, trials).has_failed();
+    arguments.test_threads = Some(threads.min(STUCK_THREADS));
+    failed |= libtest_mimic::run(&arguments, stuck::trials_of_mode(mode)).has_failed();
+    let stopped = stuck::stop_shared();
+    let mut alone = vec![churn::trial_of_mode(mode)];
+    alone.extend(nested::trial_of_mode(mode));
+    arguments.test_threads = Some(1);
+    failed |= libtest_mimic::run(&arguments, alone).has_failed();
+    let stopped = stopped.and(tracer::stop_shared());
+    if failed {
         report(tracer::told_at_the_end());
-        return conclusion.exit_code();
+        return ExitCode::FAILURE;
     }
     report(stopped)
 }
@@ -96,7 +130,7 @@ fn everything(mut arguments: Arguments) -> ExitCode {
         "churn: every transition of 40,000 connections",
         needing_root(|| stuck::among_many(churn::run)),
     ));
-    trials.push(Trial::test("list: agrees with ss in two namespaces", needing_root(list::run)));
+    trials.push(Trial::test(LIST, needing_root(list::run)));
     trials.extend(explain::trials());
     trials.extend(recorded::trials());
     trials.extend(readers::trials());
@@ -113,7 +147,7 @@ fn everything(mut arguments: Arguments) -> ExitCode {
     // The first makes the kernel hide events from every tracer there is, and the other needs the
     // processors to itself, so they run when no others do, one after the other.
     let alone = vec![
-        Trial::test("nested: what an interrupt hides is told", needing_root(nested::run)),
+        Trial::test(nested::NAME, needing_root(nested::run)),
         Trial::test("stopped: a tracer that stood still goes on", needing_root(stopped::run)),
     ];
     arguments.test_threads = Some(1);

@@ -1,5 +1,5 @@
 //! System calls of the suite that are neither in the standard library nor in `socket2`, and the
-//! four for which there is no safe function.
+//! five for which there is no safe function.
 
 use std::{
     ffi::CString,
@@ -47,6 +47,12 @@ pub(crate) fn set_comm(name: &[u8]) -> Result<()> {
 pub(crate) fn unshare_netns() -> Result<()> {
     // SAFETY: only descriptor tables (CLONE_FILES) are unsafe to unshare; this is another flag.
     Ok(unsafe { unshare_unsafe(UnshareFlags::NEWNET) }?)
+}
+
+/// Moves the calling thread into a mount namespace of its own, a copy of that it was in.
+pub(crate) fn unshare_mounts() -> Result<()> {
+    // SAFETY: as above.
+    Ok(unsafe { unshare_unsafe(UnshareFlags::NEWNS) }?)
 }
 
 /// Moves the calling thread into the network namespace that `netns` refers to.

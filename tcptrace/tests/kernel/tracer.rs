@@ -6,7 +6,7 @@
 
 use std::{
     cell::Cell,
-    collections::{HashMap, HashSet},
+    collections::HashMap,
     io::{BufRead as _, BufReader},
     process::{Child, Command, Stdio},
     sync::{
@@ -22,8 +22,9 @@ use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::{
+    guest,
     line::Line,
-    mode,
+    mode::{self, Mode},
     namespace::{self, Namespace},
     sys,
 };
@@ -33,8 +34,11 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// How long a line may take from the kernel to here, on a machine busy with the churn.
 const LATENCY: Duration = Duration::from_secs(60);
 
-/// What lines without a namespace are kept under: all those of the classic tracepoint.
+/// The number of no namespace: that of a line that names none.
 const UNKNOWN: u64 = 0;
+/// Two tracers see an event one right after the other, unless an interrupt comes between. In this time a
+/// socket does not leave the same state twice.
+const SAME_EVENT_NS: u64 = 1_000_000;
 
 static SHARED: OnceLock<Result<Tracer, String>> = OnceLock::new();
 /// Below the ports that the kernel chooses, and none that a scenario listens on.
@@ -71,9 +75,10 @@ pub(crate) struct Tracer {
     stderr: Arc<Mutex<String>>,
     /// When it was there for certain.
     ready_ns: u64,
+    /// It tells which connections are not ours, where this tracer names no namespace.
+    witness: Option<Box<Tracer>>,
 }
 
-#[derive(Default)]
 struct Feed {
     lines: Mutex<Lines>,
     more: Condvar,
@@ -83,6 +88,12 @@ struct Feed {
 #[derive(Default)]
 pub(crate) struct Lines {
     transitions: HashMap<u64, Vec<Arc<str>>>,
+    /// Those that name no namespace: all those of the classic tracepoint.
+    unknown: Vec<Line>,
+    /// By socket: when and from which state something went in a namespace that is not ours.
+    elsewhere: Option<HashMap<String, Vec<(u64, String)>>>,
+    /// What a tracer that knows the namespaces says.
+    witness: Option<Arc<Feed>>,
     others: Vec<String>,
     ended: bool,
 }
@@ -90,7 +101,7 @@ pub(crate) struct Lines {
 impl Lines {
     /// How many transitions there are that may be of a namespace.
     pub(crate) fn count(&self, netns: u64) -> usize {
-        self.of(netns).len() + self.of(UNKNOWN).len()
+        self.of(netns).len() + self.unknown.len()
     }
 
     fn of(&self, netns: u64) -> &[Arc<str>] {
@@ -100,22 +111,30 @@ impl Lines {
     /// The transitions of some namespaces. Those that may be of any belong to them if their connections
     /// began after `since`: only who plays alone has such lines.
     pub(crate) fn transitions(&self, namespaces: &[u64], since: u64) -> Result<Vec<Line>> {
-        let parsed = |netns: u64| self.of(netns).iter().map(|line| Line::parse(line));
-        let mut older = HashSet::new();
+        // By its first line a connection is of these namespaces, or not.
+        let mut are_these = HashMap::new();
         let mut unknown = Vec::new();
-        for line in parsed(UNKNOWN) {
-            let line = line?;
-            if line.boot_ns < since {
-                older.insert(line.conn);
-            } else if !older.contains(&line.conn) {
+        for line in &self.unknown {
+            let is_this = || line.boot_ns >= since && !self.is_of_others(line);
+            if *are_these.entry(line.conn.as_str()).or_insert_with(is_this) {
                 unknown.push(line);
             }
         }
-        let lines = namespaces.iter().flat_map(|netns| parsed(*netns));
-        let mut lines = lines.collect::<Result<Vec<_>>>()?;
-        lines.extend(unknown);
+        let lines = namespaces.iter().flat_map(|netns| self.of(*netns));
+        let mut lines = lines.map(|line| Line::parse(line)).collect::<Result<Vec<_>>>()?;
+        lines.extend(unknown.into_iter().cloned());
         lines.sort_by_key(|line| line.boot_ns);
         Ok(lines)
+    }
+
+    /// Whether a connection that begins with this line is proved to be another's.
+    fn is_of_others(&self, line: &Line) -> bool {
+        let Some(witness) = &self.witness else { return false };
+        let witness = witness.lock();
+        let seen = line.skaddr.as_ref().and_then(|socket| witness.elsewhere.as_ref()?.get(socket));
+        seen.into_iter().flatten().any(|(boot_ns, from)| {
+            boot_ns.abs_diff(line.boot_ns) < SAME_EVENT_NS && *from == line.from
+        })
     }
 
     fn add(&mut self, line: String) {
@@ -125,22 +144,48 @@ impl Lines {
             .filter(|_| line.starts_with("{\"type\":\"transition\""))
             .and_then(|(_, rest)| rest.split([',', '}']).next())
             .map(|netns| netns.parse().unwrap_or(UNKNOWN));
-        match netns {
+        match (netns, &mut self.elsewhere) {
+            (Some(UNKNOWN), _) => match Line::parse(&line) {
+                Ok(line) => self.unknown.push(line),
+                // The tests of how it ended tell that it is none.
+                Err(_) => self.others.push(line),
+            },
+            (Some(netns), Some(elsewhere)) if !namespace::is_ours(netns) => {
+                if let Ok(Line { skaddr: Some(socket), boot_ns, from, .. }) = Line::parse(&line) {
+                    elsewhere.entry(socket).or_default().push((boot_ns, from));
+                }
+            }
             // The host's own connections may be many.
-            Some(netns) if netns != UNKNOWN && !namespace::is_ours(netns) => {}
-            Some(netns) => self.transitions.entry(netns).or_default().push(line.into()),
-            None => self.others.push(line),
+            (Some(netns), None) if !namespace::is_ours(netns) => {}
+            (Some(netns), _) => self.transitions.entry(netns).or_default().push(line.into()),
+            (None, _) => self.others.push(line),
         }
     }
 }
 
 impl Tracer {
-    /// Starts a tracer and waits until it sees connections.
+    /// Starts a tracer and waits until it sees connections. One by the classic tracepoint, on a machine
+    /// that others use too, has a witness.
     pub(crate) fn start(arguments: &[&str]) -> Result<Self> {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_tcptrace"));
-        if let Some(mode) = mode::of_run()? {
-            mode.prepare(&mut command);
-        }
+        let needs_witness = mode::of_run()? == Some(Mode::Classic) && !guest::is_guest();
+        let witness = if needs_witness {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_tcptrace"));
+            let lines = Lines { elsewhere: Some(HashMap::new()), ..Lines::default() };
+            Some(Box::new(Self::of(&mut command, arguments, lines, None)?))
+        } else {
+            None
+        };
+        let feed = witness.as_ref().map(|witness| Arc::clone(&witness.feed));
+        let lines = Lines { witness: feed, ..Lines::default() };
+        Self::of(&mut mode::tcptrace()?, arguments, lines, witness)
+    }
+
+    fn of(
+        command: &mut Command,
+        arguments: &[&str],
+        lines: Lines,
+        witness: Option<Box<Self>>,
+    ) -> Result<Self> {
         let mut child = command
             .args(["watch", "--json"])
             .args(arguments)
@@ -149,7 +194,7 @@ impl Tracer {
             .stderr(Stdio::piped())
             .spawn()
             .context("cannot start tcptrace")?;
-        let feed = Arc::new(Feed::default());
+        let feed = Arc::new(Feed { lines: Mutex::new(lines), more: Condvar::new() });
         let stdout = child.stdout.take().context("stdout is a pipe")?;
         let sink = Arc::clone(&feed);
         let lines = thread::spawn(move || {
@@ -178,6 +223,7 @@ impl Tracer {
             readers: Mutex::new(vec![lines, notes]),
             stderr,
             ready_ns: 0,
+            witness,
         };
         let netns = Namespace::new()?;
         let deadline = Instant::now() + PATIENCE;
@@ -221,23 +267,23 @@ impl Tracer {
     /// Makes a refused connection in the namespace and waits for its lines: all that happened there
     /// before, on the same socket or by the same process, was printed before.
     pub(crate) fn fence(&self, netns: &Namespace) -> Result<()> {
+        if let Some(witness) = &self.witness {
+            witness.fence(netns)?;
+        }
         let port = NEXT_FENCE.fetch_add(1, Ordering::Relaxed);
-        let is_end = |line: &Arc<str>| {
-            Line::parse(line).is_ok_and(|line| {
-                line.is_fence() && line.remote.1 == Some(port) && line.to == "CLOSE"
-            })
-        };
+        let is_end =
+            |line: &Line| line.is_fence() && line.remote.1 == Some(port) && line.to == "CLOSE";
         // No line is looked at twice: there may be very many.
-        let places = [netns.inode(), UNKNOWN].map(|netns| {
-            let looked_at = self.feed.lock().of(netns).len();
-            (netns, Cell::new(looked_at))
-        });
+        let (known, unknown) = {
+            let lines = self.feed.lock();
+            (Cell::new(lines.of(netns.inode()).len()), Cell::new(lines.unknown.len()))
+        };
         netns.refuse(port)?;
         let came = self.wait(LATENCY, |lines| {
-            places.iter().any(|(netns, looked_at)| {
-                let lines = lines.of(*netns);
-                lines[looked_at.replace(lines.len())..].iter().any(is_end)
-            })
+            let named = lines.of(netns.inode());
+            let mut named = named[known.replace(named.len())..].iter();
+            named.any(|line| Line::parse(line).is_ok_and(|line| is_end(&line)))
+                || lines.unknown[unknown.replace(lines.unknown.len())..].iter().any(is_end)
         })?;
         ensure!(
             came,
@@ -254,6 +300,9 @@ impl Tracer {
 
     /// Ends it in order and checks that it says so, and that nothing was lost.
     pub(crate) fn stop(&self) -> Result<()> {
+        if let Some(witness) = &self.witness {
+            witness.stop().context("the witness")?;
+        }
         let status = {
             let mut child = self.child.lock().unwrap_or_else(PoisonError::into_inner);
             ensure!(

@@ -7,8 +7,12 @@
 use std::{env, fs::OpenOptions, io::Write};
 
 use anyhow::{Context as _, Result};
+use libtest_mimic::Trial;
 
-use crate::mode::{self, Mode};
+use crate::{
+    mode::{self, Mode},
+    needing_root,
+};
 
 pub(crate) const VARIABLE: &str = "TCPTRACE_TEST_VERDICTS";
 
@@ -39,23 +43,49 @@ pub(crate) fn note(scenario: &str, verdict: &Verdict<'_>) -> Result<()> {
         .create(true)
         .open(&path)
         .with_context(|| format!("cannot open {}", path.display()))?;
-    write_line(&mut file, mode, word, scenario, &detail)
+    write_line(&mut file, mode.name(), word, scenario, &detail)
 }
 
-/// Notes the end of a run.
-pub(crate) fn note_end(mut file: impl Write, mode: Mode, status: i32) -> Result<()> {
+/// Notes the end of a run in one mode, or in each of them.
+pub(crate) fn note_end(mut file: impl Write, mode: Option<Mode>, status: i32) -> Result<()> {
+    let mode = mode.map_or(mode::EACH, Mode::name);
     write_line(&mut file, mode, "end", "", &status.to_string())
+}
+
+/// A trial that runs `test` and notes how it went. `limits` are what this way of tracing cannot tell of
+/// it.
+pub(crate) fn noted(
+    name: impl Into<String>,
+    limits: Vec<&'static str>,
+    test: impl Fn() -> Result<()> + Send + 'static,
+) -> Trial {
+    let name = name.into();
+    Trial::test(name.clone(), move || {
+        let outcome = needing_root(test)();
+        let verdict = match &outcome {
+            Ok(()) => Verdict::Right { limits },
+            Err(failed) => Verdict::Failed(failed.message().unwrap_or_default()),
+        };
+        note(&name, &verdict)?;
+        outcome
+    })
+}
+
+/// A trial of something that this kernel does not have.
+pub(crate) fn absent(name: impl Into<String>, what: &'static str) -> Trial {
+    let name = name.into();
+    Trial::test(name.clone(), move || Ok(note(&name, &Verdict::Absent(what))?))
 }
 
 /// One call of `write`, because others write at the same time.
 fn write_line(
     file: &mut impl Write,
-    mode: Mode,
+    mode: &str,
     verdict: &str,
     scenario: &str,
     detail: &str,
 ) -> Result<()> {
     let detail = detail.split_whitespace().collect::<Vec<_>>().join(" ");
-    let line = format!("{}\t{verdict}\t{scenario}\t{detail}\n", mode.name());
+    let line = format!("{mode}\t{verdict}\t{scenario}\t{detail}\n");
     file.write_all(line.as_bytes()).context("cannot write a verdict")
 }

@@ -10,9 +10,10 @@ use std::{
 
 use anyhow::{Context as _, Result, bail, ensure};
 
+use super::matrix;
 use crate::project;
 
-/// No machine lives longer. Most of it are the waits of the scenarios, in both ways of tracing.
+/// No machine lives longer. Most of it are the waits of the scenarios, in each way of tracing.
 const PATIENCE: Duration = Duration::from_secs(900);
 /// How often it is looked whether the machine has ended.
 const LOOK: Duration = Duration::from_millis(200);
@@ -23,8 +24,6 @@ const CPU: &str = "max,-cx16";
 const MEMORY: &str = "2G";
 /// The console is the first serial line. A kernel that panics restarts at once, which ends QEMU.
 const KERNEL_ARGUMENTS: &str = "console=ttyS0 quiet panic=-1";
-/// What the guest writes when it has played all scenarios in the last mode.
-const LAST: &str = "classic\tend\t";
 
 /// Boots the kernel, and returns the verdicts that the guest wrote to its second serial line.
 pub(super) fn play(folder: &Path, image: &Path, initramfs: &Path) -> Result<String> {
@@ -44,7 +43,7 @@ pub(super) fn play(folder: &Path, image: &Path, initramfs: &Path) -> Result<Stri
     let verdict = ended.and_then(|status| {
         ensure!(status.success(), "QEMU failed ({status})");
         let said = String::from_utf8(said).context("the verdicts are no UTF-8")?.replace('\r', "");
-        ensure!(said.contains(LAST), "the machine ended before its last scenario");
+        ensure!(matrix::is_whole(&said), "the machine ended before its last scenario");
         Ok(said)
     });
     if verdict.is_err() {

@@ -1,6 +1,6 @@
 //! What became of each scenario on each kernel in each mode.
 
-use std::fmt::Write as _;
+use std::{collections::BTreeSet, fmt::Write as _};
 
 use anyhow::{Context as _, Result, bail};
 
@@ -48,6 +48,11 @@ impl Verdict {
             Self::Failed(_) => "WRONG".to_owned(),
         }
     }
+}
+
+/// Whether the verdicts are those of all modes, to the end.
+pub(super) fn is_whole(verdicts: &str) -> bool {
+    verdicts.ends_with("each\tend\t\t0\n")
 }
 
 impl Matrix {
@@ -116,34 +121,69 @@ impl Matrix {
         text
     }
 
-    /// A row for each kernel and mode, in Markdown: how many scenarios are exact, how many are right
-    /// as far as they go, and what is missing in these.
+    /// A row for each kernel and mode: how many scenarios are exact, how many are right as far as they
+    /// go, and in letters, which are explained below, what is missing in these.
     pub(super) fn table(&self) -> String {
-        let mut text = "| kernel | programs | exact | limited | wrong | what cannot be known |\n\
-            | --- | --- | --- | --- | --- | --- |\n"
-            .to_owned();
+        let mut missing: Vec<&str> = self.cells.iter().flat_map(Cell::missing).collect();
+        missing.sort_unstable();
+        missing.dedup();
+        let letter = |what: &str| {
+            let place = missing.iter().position(|known| *known == what);
+            place.and_then(|place| ('a'..='z').nth(place)).unwrap_or('?')
+        };
+        let mut text = row("kernel", "by", ["exact", "limited", "absent", "wrong"], "without");
+        let mut before = "";
         for (column, (kernel, mode)) in self.columns.iter().enumerate() {
-            let (mut exact, mut wrong, mut limited) = (0, 0, 0);
-            let mut missing: Vec<&str> = Vec::new();
+            let mut counts = [0_usize; 4];
+            let mut letters = BTreeSet::new();
             for cell in self.cells.iter().filter(|cell| cell.column == column) {
-                match &cell.verdict {
-                    Verdict::Exact => exact += 1,
-                    Verdict::Failed(_) => wrong += 1,
-                    // It would be the same with any program.
-                    Verdict::Absent(_) => {}
-                    Verdict::Limited(what) => {
-                        limited += 1;
-                        missing.extend(what.split(", "));
-                    }
-                }
+                counts[match &cell.verdict {
+                    Verdict::Exact => 0,
+                    Verdict::Limited(_) => 1,
+                    Verdict::Absent(_) => 2,
+                    Verdict::Failed(_) => 3,
+                }] += 1;
+                letters.extend(cell.missing().map(letter));
             }
-            missing.sort_unstable();
-            missing.dedup();
-            let missing = if missing.is_empty() { "-".to_owned() } else { missing.join(", ") };
-            _ = writeln!(text, "| {kernel} | {mode} | {exact} | {limited} | {wrong} | {missing} |");
+            let letters: String = letters.into_iter().collect();
+            let counts = counts.map(|count| count.to_string());
+            let name = if kernel == before { "" } else { kernel };
+            text += &row(name, mode, counts.each_ref().map(String::as_str), &letters);
+            before = kernel;
+        }
+        if !missing.is_empty() {
+            text.push('\n');
+        }
+        for what in &missing {
+            _ = writeln!(text, "{}  {what}", letter(what));
         }
         text
     }
+}
+
+impl Cell {
+    /// What could not be told, or is not there.
+    fn missing(&self) -> impl Iterator<Item = &str> {
+        let (limits, absent) = match &self.verdict {
+            Verdict::Limited(what) => (Some(what.split(", ")), None),
+            Verdict::Absent(what) => (None, Some(what.as_str())),
+            Verdict::Exact | Verdict::Failed(_) => (None, None),
+        };
+        limits.into_iter().flatten().chain(absent)
+    }
+}
+
+/// A line of the table, which fits into 80 columns.
+fn row(
+    kernel: &str,
+    mode: &str,
+    [exact, limited, absent, wrong]: [&str; 4],
+    without: &str,
+) -> String {
+    let line = format!(
+        "{kernel:<27} {mode:<7}  {exact:>5}  {limited:>7}  {absent:>6}  {wrong:>5}  {without}"
+    );
+    format!("{}\n", line.trim_end())
 }
 
 #[cfg(test)]
@@ -162,15 +202,17 @@ mod tests {
 
     #[test]
     fn each_kernel_and_mode_has_its_row() {
-        let table = matrix().table();
-        let rows: Vec<&str> = table.lines().skip(2).collect();
         assert_eq!(
-            rows,
-            [
-                "| 6.1 | btf | 1 | 0 | 1 | - |",
-                "| 6.1 | classic | 0 | 1 | 0 | owner, reason |",
-                "| 6.12 | btf | 2 | 0 | 0 | - |",
-            ]
+            matrix().table(),
+            "\
+kernel                      by       exact  limited  absent  wrong  without
+6.1                         btf          1        0       0      1
+                            classic      0        1       0      0  ab
+6.12                        btf          2        0       0      0
+
+a  owner
+b  reason
+"
         );
     }
 
@@ -185,10 +227,12 @@ mod tests {
     }
 
     #[test]
-    fn what_a_kernel_does_not_have_is_not_counted() {
+    fn what_a_kernel_does_not_have_is_neither_right_nor_wrong() {
         let mut matrix = Matrix::default();
         matrix.add("5.10", "btf\tabsent\tmany paths\tMPTCP\n").unwrap();
-        assert!(matrix.table().ends_with("| 5.10 | btf | 0 | 0 | 0 | - |\n"));
+        let row =
+            "5.10                        btf          0        0       1      0  a\n\na  MPTCP\n";
+        assert!(matrix.table().ends_with(row), "{}", matrix.table());
         assert!(matrix.by_scenario().contains("this kernel has no MPTCP (5.10)"));
         assert!(matrix.failures().is_empty());
     }
@@ -196,6 +240,12 @@ mod tests {
     #[test]
     fn what_was_wrong_is_told_with_its_place() {
         assert_eq!(matrix().failures(), ["6.1, btf, reset: C is not there"]);
+    }
+
+    #[test]
+    fn verdicts_without_their_end_are_not_whole() {
+        assert!(!is_whole("btf\texact\tclose\t\nclassic\tend\t\t0\n"));
+        assert!(is_whole("classic\tend\t\t101\neach\tend\t\t0\n"));
     }
 
     #[test]

@@ -36,9 +36,13 @@ pub(super) struct Package {
 pub(super) fn fetch(folder: &Path, name: &str, suite: &str) -> Result<Package> {
     let unpacked = folder.join(name).join("package");
     if !unpacked.is_dir() {
-        download(&folder.join("apt"), suite, &unpacked).with_context(|| {
-            format!("cannot fetch the kernel {name}; it needs the network, once")
-        })?;
+        let apt = Apt::new(&folder.join("apt"), suite, &mirror()?, PATIENCE)?;
+        if let Err(error) = download(&apt, suite, &unpacked) {
+            bail!(
+                "cannot fetch the kernel {name}: {error:#}; it takes the network once: connect this \
+                 machine, or name a mirror of Debian within its reach by {MIRROR}=URL"
+            );
+        }
     }
     located(&unpacked)
 }
@@ -55,10 +59,9 @@ fn located(unpacked: &Path) -> Result<Package> {
     Ok(Package { release, image, modules: folder.join("kernel") })
 }
 
-fn download(folder: &Path, suite: &str, unpacked: &Path) -> Result<()> {
-    let apt = Apt::new(folder, suite)?;
-    project::execute(apt.command("apt-get")?.arg("update"))?;
-    let show = |package: &str| output(apt.command("apt-cache")?.args(["show", package]));
+fn download(apt: &Apt, suite: &str, unpacked: &Path) -> Result<()> {
+    project::execute(apt.command("apt-get").arg("update"))?;
+    let show = |package: &str| output(apt.command("apt-cache").args(["show", package]));
     let image = dependencies(&show(NEWEST)?, &["linux-image-"]).pop();
     let image = image.with_context(|| format!("{NEWEST} of {suite} names no kernel package"))?;
     // Newer packages of kernels are empty, and depend on those that have their parts.
@@ -69,7 +72,7 @@ fn download(folder: &Path, suite: &str, unpacked: &Path) -> Result<()> {
         fs::remove_dir_all(&archives).context("cannot remove what an earlier download left")?;
     }
     fs::create_dir_all(&archives).context("cannot make a folder for packages")?;
-    let mut get = apt.command("apt-get")?;
+    let mut get = apt.command("apt-get");
     project::execute(get.arg("download").args(&packages).current_dir(&archives))?;
     // Whole or not at all: a folder that is there counts as complete.
     let unfinished = unpacked.with_extension("unfinished");
@@ -89,7 +92,8 @@ struct Apt {
 }
 
 impl Apt {
-    fn new(folder: &Path, suite: &str) -> Result<Self> {
+    /// `patience` is in seconds: a mirror that says nothing for so long, twice, is given up.
+    fn new(folder: &Path, suite: &str, mirror: &str, patience: u32) -> Result<Self> {
         let folder = folder.join(suite);
         for part in ["lists/partial", "cache/archives/partial"] {
             fs::create_dir_all(folder.join(part)).context("cannot make a folder for apt")?;
@@ -99,37 +103,36 @@ impl Apt {
         } else {
             String::new()
         };
-        let source = format!("deb {signed}{} {suite} main\n", mirror()?);
+        let source = format!("deb {signed}{mirror} {suite} main\n");
         fs::write(folder.join("sources.list"), source).context("cannot write a list for apt")?;
+        let place = folder.to_str().context("the path of the target directory is no UTF-8")?;
+        let settings = format!(
+            "Dir::Etc::sourcelist \"{place}/sources.list\";\n\
+             Dir::Etc::sourceparts \"-\";\n\
+             Dir::State \"{place}\";\n\
+             Dir::State::lists \"{place}/lists\";\n\
+             Dir::State::status \"/dev/null\";\n\
+             Dir::Cache \"{place}/cache\";\n\
+             APT::Architecture \"amd64\";\n\
+             APT::Sandbox::User \"root\";\n\
+             // What others have hooked into updates concerns the machine's own lists.\n\
+             #clear APT::Update::Post-Invoke-Success;\n\
+             APT::Update::Error-Mode \"any\";\n\
+             Acquire::IndexTargets::deb::DEP-11::DefaultEnabled \"false\";\n\
+             Acquire::Languages \"none\";\n\
+             Acquire::Retries \"1\";\n\
+             Acquire::http::Timeout \"{patience}\";\n\
+             Acquire::https::Timeout \"{patience}\";\n"
+        );
+        fs::write(folder.join("apt.conf"), settings).context("cannot write settings for apt")?;
         Ok(Self { folder })
     }
 
-    fn command(&self, program: &str) -> Result<Command> {
-        let folder =
-            self.folder.to_str().context("the path of the target directory is no UTF-8")?;
+    /// One of apt's programs, with these settings.
+    fn command(&self, program: &str) -> Command {
         let mut command = Command::new(program);
-        for option in [
-            format!("Dir::Etc::sourcelist={folder}/sources.list"),
-            "Dir::Etc::sourceparts=-".to_owned(),
-            format!("Dir::State={folder}"),
-            format!("Dir::State::lists={folder}/lists"),
-            "Dir::State::status=/dev/null".to_owned(),
-            format!("Dir::Cache={folder}/cache"),
-            "APT::Architecture=amd64".to_owned(),
-            "APT::Sandbox::User=root".to_owned(),
-            // What others have hooked into updates concerns the machine's own lists.
-            "APT::Update::Post-Invoke-Success=".to_owned(),
-            "APT::Update::Error-Mode=any".to_owned(),
-            "Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false".to_owned(),
-            "Acquire::Languages=none".to_owned(),
-            "Acquire::Retries=1".to_owned(),
-            format!("Acquire::http::Timeout={PATIENCE}"),
-            format!("Acquire::https::Timeout={PATIENCE}"),
-        ] {
-            command.args(["-o", &option]);
-        }
-        command.arg("-q");
-        Ok(command)
+        command.arg("-q").arg("-c").arg(self.folder.join("apt.conf"));
+        command
     }
 }
 
@@ -174,7 +177,37 @@ fn output(command: &mut Command) -> Result<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::TcpListener;
+
     use super::*;
+
+    /// What is told when the mirror at this address gives no lists.
+    fn failed_download(name: &str, address: &str) -> String {
+        let folder = env::temp_dir().join(format!("tcptrace-apt-{name}-{}", std::process::id()));
+        let apt = Apt::new(&folder, "trixie", &format!("http://{address}/debian"), 1).unwrap();
+        let error = download(&apt, "trixie", &folder.join("package")).unwrap_err();
+        assert!(!folder.join("package").exists(), "nothing may look like a kernel");
+        fs::remove_dir_all(&folder).unwrap();
+        format!("{error:#}")
+    }
+
+    #[test]
+    fn a_mirror_out_of_reach_is_told() {
+        // The port of a listener that is gone, so that nobody is there.
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        drop(listener);
+        let told = failed_download("refused", &address);
+        assert!(told.contains("update` failed"), "{told}");
+    }
+
+    #[test]
+    fn a_mirror_that_never_answers_is_given_up() {
+        // Connections are made, by the kernel, and nobody reads what is asked.
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let told = failed_download("silent", &listener.local_addr().unwrap().to_string());
+        assert!(told.contains("update` failed"), "{told}");
+    }
 
     #[test]
     fn kernels_are_found_in_either_place() {

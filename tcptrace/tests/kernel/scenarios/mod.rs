@@ -139,6 +139,11 @@ fn play(row: &Row) -> Result<()> {
         .collect();
     let verdict = |record: &Record| -> Result<Option<String>> {
         let lines = tracer.lines(&namespaces, begin)?;
+        if mode::of_run()? == Some(Mode::Classic)
+            && let Some(wrong) = classic::too_much(&lines.iter().collect::<Vec<_>>())
+        {
+            return Ok(Some(wrong));
+        }
         Ok(compare(&expected, &lines, record, tracer.ready_ns()))
     };
     // What a softirq or a timer does comes after the steps: wait until all is there. Lines of a

@@ -6,7 +6,7 @@
 use std::{
     collections::HashMap,
     io::{BufRead as _, BufReader, Read as _},
-    process::{Child, Command, Stdio},
+    process::{Child, Stdio},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread::{self, JoinHandle},
     time::{Duration, Instant},
@@ -17,7 +17,7 @@ use rustix::process::{Pid, Signal, setpriority_process};
 use serde_json::Value;
 
 use super::LIMIT_OPTION;
-use crate::{namespace, script, stage::Stage, sys};
+use crate::{mode, namespace, script, stage::Stage, sys};
 
 /// How long it may take to load its programs and to end, on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -87,7 +87,7 @@ impl Live {
         for step in script::parse("srv listen L :80\n cli connect C :80\n cli close C")? {
             stage.play(&step)?;
         }
-        let mut child = Command::new(env!("CARGO_BIN_EXE_tcptrace"))
+        let mut child = mode::tcptrace()?
             .args(["stuck", "--json"])
             .args(LIMIT_OPTION)
             .stdin(Stdio::null())

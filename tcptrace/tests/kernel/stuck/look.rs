@@ -2,7 +2,7 @@
 //! want a look at the same time share one.
 
 use std::{
-    process::{Command, Output},
+    process::Output,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
 };
 
@@ -10,6 +10,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::Value;
 
 use super::LIMIT_OPTION;
+use crate::mode;
 
 /// What one look found.
 pub(super) struct Look {
@@ -59,7 +60,7 @@ fn lock() -> MutexGuard<'static, Looks> {
 
 /// Runs `tcptrace stuck --once` with these arguments.
 pub(super) fn once(arguments: &[&str]) -> Result<Output> {
-    Command::new(env!("CARGO_BIN_EXE_tcptrace"))
+    mode::tcptrace()?
         .args(["stuck", "--once"])
         .args(arguments)
         .output()
