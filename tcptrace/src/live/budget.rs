@@ -23,6 +23,11 @@ impl Budget {
         Instant::now() >= self.ready_at
     }
 
+    /// How long it is until the work may be done again.
+    pub(super) fn time_left(&self) -> Duration {
+        self.ready_at.saturating_duration_since(Instant::now())
+    }
+
     /// Notes that the work was done which began when this process had used `begun` of processor time.
     pub(super) fn spend(&mut self, begun: Duration) {
         let cost = clock::processor_time().saturating_sub(begun);

@@ -59,12 +59,14 @@ impl Live<'_> {
     }
 
     pub(super) fn dump_if_wanted(&mut self, now: Timestamp) {
-        if !self.dumps.is_ready() {
+        if !self.dumps.is_ready() && !self.resyncs.is_ready() {
             return;
         }
         match self.teller.pipeline.wanted_dump(now) {
-            Some(netns) if netns.is_empty() => {}
-            wanted => self.dump(wanted.as_deref()),
+            // Something was lost.
+            None if self.resyncs.is_ready() => self.dump(None),
+            Some(netns) if !netns.is_empty() && self.dumps.is_ready() => self.dump(Some(&netns)),
+            _ => {}
         }
     }
 
@@ -86,6 +88,7 @@ impl Live<'_> {
             self.feed(&Event::DumpEnd(end));
         }
         self.dumps.spend(begun);
+        self.resyncs.spend(begun);
     }
 
     /// Feeds sockets that were looked at among the events of the same time.
