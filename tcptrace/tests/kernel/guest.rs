@@ -15,7 +15,7 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 use rustix::{
     mount::{MountFlags, mount},
-    process::{WaitOptions, WaitStatus, wait},
+    process::{Pid, WaitOptions, WaitStatus, getppid, wait},
     system::{RebootCommand, finit_module, reboot},
 };
 
@@ -42,6 +42,11 @@ const MOUNTS: [(&str, &str); 4] = [
 /// Whether this process is the first of a machine, and not of a container.
 pub(crate) fn is_first_process() -> bool {
     process::id() == 1 && Path::new(ARGUMENTS).is_file()
+}
+
+/// Whether this process was started by [`main`]: the whole machine is ours.
+pub(crate) fn is_ours() -> bool {
+    getppid() == Some(Pid::INIT) && Path::new(ARGUMENTS).is_file()
 }
 
 /// Plays all scenarios and ends the machine; does not come back.

@@ -9,6 +9,8 @@
 //! With `TCPTRACE_TEST_MODE` the scenarios alone are played, in one [`mode`]: that is how `cargo xtask
 //! vm` plays them on other kernels, where this binary is the first process ([`guest`]).
 //!
+//! With `--soak=10m` none of them is played, but the [`soak`] of `cargo xtask soak`.
+//!
 //! The suite needs root. `cargo test -p tcptrace --test kernel -- half` runs the rows whose name
 //! holds `half`.
 
@@ -17,6 +19,7 @@ mod cast;
 mod check;
 mod churn;
 mod classic;
+mod clock;
 mod compare;
 mod expect;
 mod explain;
@@ -28,6 +31,7 @@ mod list;
 mod mode;
 mod namespace;
 mod nested;
+mod picture;
 mod readers;
 mod recorded;
 mod recorder;
@@ -37,6 +41,7 @@ mod scenarios;
 mod script;
 mod self_check;
 mod silent;
+mod soak;
 mod stage;
 mod stopped;
 mod stuck;
@@ -65,6 +70,9 @@ fn main() -> ExitCode {
     if guest::is_first_process() {
         guest::main();
     }
+    if let Some(duration) = soak::asked_for() {
+        return report(soak::run(&duration));
+    }
     let mut arguments = Arguments::from_args();
     let threads = match mode::of_run() {
         Ok(None) => return everything(arguments),
@@ -74,7 +82,8 @@ fn main() -> ExitCode {
         Err(error) => return report(Err(error)),
     };
     arguments.test_threads = arguments.test_threads.or(Some(threads));
-    let trials = hooks::trial().into_iter().chain(scenarios::trials()).collect();
+    let trials = hooks::trial().into_iter().chain(clock::trial()).chain(scenarios::trials());
+    let trials = trials.collect();
     let conclusion = libtest_mimic::run(&arguments, trials);
     let stopped = tracer::stop_shared();
     if conclusion.has_failed() {
@@ -110,12 +119,13 @@ fn everything(mut arguments: Arguments) -> ExitCode {
     trials.extend(tee::trials());
     let conclusion = libtest_mimic::run(&arguments, trials);
     let stopped = tracer::stop_shared().and(stuck::stop_shared());
-    // The first makes the kernel hide events from every tracer there is, and the other needs the
-    // processors to itself, so they run when no others do, one after the other.
-    let alone = vec![
+    // The first makes the kernel hide events from every tracer there is, and the others need the
+    // processors to themselves, so they run when no others do, one after the other.
+    let mut alone = vec![
         Trial::test("nested: what an interrupt hides is told", needing_root(nested::run)),
         Trial::test("stopped: a tracer that stood still goes on", needing_root(stopped::run)),
     ];
+    alone.extend(faults::alone());
     arguments.test_threads = Some(1);
     let alone = libtest_mimic::run(&arguments, alone);
     if conclusion.has_failed() || PLAYED_AGAIN.load(Ordering::Relaxed) > 0 {
