@@ -79,7 +79,7 @@ struct Live<'a> {
     batch: Vec<Event>,
     holders: Budget,
     dumps: Budget,
-    /// For dumps after losses: two must come within two seconds of the last.
+    /// For dumps after losses, which come in pairs, within two seconds of the last loss.
     resyncs: Budget,
     snapshots: Budget,
     /// For snapshots that no finding waits for.

@@ -64,7 +64,11 @@ impl Live<'_> {
         }
         match self.teller.pipeline.wanted_dump(now) {
             // Something was lost.
-            None if self.resyncs.is_ready() => self.dump(None),
+            None if self.resyncs.is_ready() => {
+                let begun = clock::processor_time();
+                self.dump(None);
+                self.resyncs.spend_half(begun);
+            }
             Some(netns) if !netns.is_empty() && self.dumps.is_ready() => self.dump(Some(&netns)),
             _ => {}
         }
@@ -88,7 +92,6 @@ impl Live<'_> {
             self.feed(&Event::DumpEnd(end));
         }
         self.dumps.spend(begun);
-        self.resyncs.spend(begun);
     }
 
     /// Feeds sockets that were looked at among the events of the same time.

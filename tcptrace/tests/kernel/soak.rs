@@ -126,7 +126,7 @@ impl Soak {
             let brief = std::thread::spawn(move || namespaces::live(20_000 + number));
             brief.join().ok().context("who lives briefly panicked")??;
         }
-        if self.rounds % RESTART == 0 {
+        if self.rounds.is_multiple_of(RESTART) {
             self.restart().context("a tracer that is started meanwhile")?;
         }
         if self.rounds % LOSS == LOSS / 2 {
@@ -135,8 +135,8 @@ impl Soak {
         self.agree()?;
         drop(leak);
         self.agree().context("when the leak is gone")?;
-        self.of_watch.take(self.watch.pid())?;
-        self.of_record.take(self.record.0.id())
+        self.of_watch.take(self.watch.pid()).context("watch")?;
+        self.of_record.take(self.record.0.id()).context("record")
     }
 
     fn churn(&mut self, count: u64) -> Result<()> {
@@ -194,13 +194,13 @@ impl Soak {
     }
 
     /// What came of it, in words and as a whole.
-    fn end(mut self) -> (String, Result<()>) {
+    fn end(self) -> (String, Result<()>) {
         let mut report = format!("{}\n", self.progress());
         let outcome = self.judge(&mut report);
         (report.trim_end().to_owned(), outcome)
     }
 
-    fn judge(&mut self, report: &mut String) -> Result<()> {
+    fn judge(mut self, report: &mut String) -> Result<()> {
         let flat = [(&self.of_watch, "watch"), (&self.of_record, "record")]
             .map(|(samples, name)| samples.judge(name, report));
         self.agree().context("at the end")?;
@@ -212,8 +212,7 @@ impl Soak {
         ensure!(told + counted >= all, "record: that is less than the {all} that there were");
         let status = self.record.end(Signal::INT)?;
         ensure!(status == Some(0), "record ended with {status:?}");
-        let watch = Watched::start(Default::default())?;
-        let (told, lost) = std::mem::replace(&mut self.watch, watch).end()?;
+        let (told, lost) = self.watch.end()?;
         let (transitions, open) = (told.transitions, told.open.len() as u64);
         _ = writeln!(report, "watch: {transitions} transitions, {lost} events counted as lost");
         ensure!(transitions + lost >= all, "watch: that is less than the {all} that there were");

@@ -18,6 +18,8 @@ const GOES: &str = "
     gone listen L :80
     cli connect A :80
     gone accept B L
+    cli shutdown A
+    gone eof B
     cli linger A
     cli close A
     gone until B CLOSE
@@ -26,13 +28,15 @@ const GOES: &str = "
 const STAYS: &str = "
     stays listen M :81
     cli connect C :81
-    stays accept D M";
+    stays accept D M
+    cli shutdown C
+    stays eof D";
 
 pub(super) fn run() -> Result<()> {
     let mut stage = Stage::new()?;
     let mut watch = Command::new(PROGRAM);
     let mut run = Run::start(watch.args(["watch", "--json", "--netns", &stage.here.path()]))?;
-    until_fence(&mut run, &stage, BEFORE)?;
+    run.line_while(|line| is_refused(line, BEFORE), || drop(stage.here.refuse(BEFORE)))?;
     let tracer = sys::pid_of(run.pid())?;
     kill_process(tracer, Signal::STOP)?;
     let mut others = "thief listen N :82".to_owned();
@@ -43,7 +47,7 @@ pub(super) fn run() -> Result<()> {
         stage.play(&step)?;
     }
     kill_process(tracer, Signal::CONT)?;
-    let lines = until_fence(&mut run, &stage, AFTER)?;
+    let lines = until_refused(&mut run, &stage, AFTER)?;
     let pid = |name: &str| stage.record.people.get(name).map(|person| person.pid);
     let of_server = |port: u16| {
         let is_it = move |line: &&Line| line.local.1 == Some(port) && line.remote.1.is_some();
@@ -62,14 +66,19 @@ pub(super) fn run() -> Result<()> {
     Ok(())
 }
 
-/// What was told before a connection to this port was, which is refused.
-fn until_fence(run: &mut Run, stage: &Stage, port: u16) -> Result<Vec<Line>> {
+/// What is told before a connection to this port, which is refused.
+fn until_refused(run: &mut Run, stage: &Stage, port: u16) -> Result<Vec<Line>> {
+    stage.here.refuse(port)?;
     let mut lines = Vec::new();
     loop {
-        let line = run.line_while(|_| true, || drop(stage.here.refuse(port)))?;
-        if line.contains(&format!("\"rport\":{port},")) {
+        let line = run.line(|line| line.starts_with("{\"type\":\"transition\""))?;
+        if is_refused(&line, port) {
             return Ok(lines);
         }
         lines.push(Line::parse(&line)?);
     }
+}
+
+fn is_refused(line: &str, port: u16) -> bool {
+    line.contains(&format!("\"rport\":{port},"))
 }

@@ -1,10 +1,10 @@
 //! Whether what a process holds grows.
 
-use std::{collections::BTreeMap, fmt::Write as _};
+use std::fmt::Write as _;
 
 use anyhow::{Context as _, Result, ensure};
 
-use crate::faults::namespaces::{anonymous_kb, descriptors};
+use crate::faults::namespaces::{Descriptors, anonymous_kb, descriptors_at_rest, descriptors_like};
 
 /// By so much the median of the last quarter may exceed that of the second. What the allocator keeps
 /// goes up and down by this; a tracer that left 20 bytes of each connection would exceed it in ten minutes.
@@ -16,14 +16,19 @@ const LEAST: usize = 3;
 #[derive(Debug, Default)]
 pub(super) struct Samples {
     memory_kb: Vec<u64>,
-    descriptors: Vec<BTreeMap<String, usize>>,
+    descriptors: Option<Descriptors>,
 }
 
 impl Samples {
     /// Looks at a process.
     pub(super) fn take(&mut self, pid: u32) -> Result<()> {
         self.memory_kb.push(anonymous_kb(pid)?);
-        self.descriptors.push(descriptors(pid)?);
+        let Some(held) = &self.descriptors else {
+            self.descriptors = Some(descriptors_at_rest(pid)?);
+            return Ok(());
+        };
+        let holds = descriptors_like(held, pid)?;
+        ensure!(*held == holds, "its descriptors were {held:?} and are {holds:?}");
         Ok(())
     }
 
@@ -32,22 +37,17 @@ impl Samples {
     pub(super) fn judge(&self, name: &str, report: &mut String) -> Result<()> {
         let quarter = self.memory_kb.len() / 4;
         ensure!(quarter >= LEAST, "too few rounds to tell whether {name} grows: soak for longer");
-        let (second, last) =
-            (quarter..2 * quarter, self.memory_kb.len() - quarter..self.memory_kb.len());
-        let before = median(&self.memory_kb[second.clone()]).context("samples")?;
-        let after = median(&self.memory_kb[last.clone()]).context("samples")?;
+        let last = self.memory_kb.len() - quarter;
+        let before = median(&self.memory_kb[quarter..2 * quarter]).context("samples")?;
+        let after = median(&self.memory_kb[last..]).context("samples")?;
         let most = self.memory_kb.iter().max().copied().unwrap_or_default();
-        let (held, holds) = (&self.descriptors[second.start], &self.descriptors[last.end - 1]);
-        let count = |held: &BTreeMap<String, usize>| held.values().sum::<usize>();
+        let held = self.descriptors.as_ref().map_or(0, |held| held.values().sum::<usize>());
         _ = writeln!(
             report,
             "{name}: memory {before} kB in the second quarter, {after} kB in the last, {most} kB at \
-             most; {} and {} descriptors",
-            count(held),
-            count(holds),
+             most, and always {held} descriptors"
         );
         ensure!(after <= before + MARGIN_KB, "the memory of {name} grows: {:?}", self.memory_kb);
-        ensure!(held == holds, "the descriptors of {name} were {held:?} and are {holds:?}");
         Ok(())
     }
 }
