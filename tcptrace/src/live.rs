@@ -39,7 +39,7 @@ const CLOCK_INTERVAL: Duration = Duration::from_secs(1);
 const CLOCK_STEP_NS: u64 = 1_000_000;
 /// Looking for owners and dumping sockets may take up to one part in this many of our time.
 const COST_SHARE: u32 = 50;
-/// Snapshots that findings wait for may take up to one part in this many.
+/// Snapshots that findings wait for, and dumps after losses, may take up to one part in this many.
 const SNAPSHOT_SHARE: u32 = 10;
 /// The shortest time between two snapshots.
 const SNAPSHOT_INTERVAL: Duration = Duration::from_millis(100);
@@ -79,6 +79,8 @@ struct Live<'a> {
     batch: Vec<Event>,
     holders: Budget,
     dumps: Budget,
+    /// For dumps after losses, which come in pairs, within two seconds of the last loss.
+    resyncs: Budget,
     snapshots: Budget,
     /// For snapshots that no finding waits for.
     looks: Budget,
@@ -168,6 +170,7 @@ impl<'a> Live<'a> {
             batch: Vec::new(),
             holders: Budget::new(HOLDER_INTERVAL, COST_SHARE),
             dumps: Budget::new(DUMP_INTERVAL, COST_SHARE),
+            resyncs: Budget::new(DUMP_INTERVAL, SNAPSHOT_SHARE),
             snapshots: Budget::new(SNAPSHOT_INTERVAL, SNAPSHOT_SHARE),
             looks: Budget::new(SNAPSHOT_INTERVAL, COST_SHARE),
             clock_at: Instant::now(),
@@ -318,9 +321,14 @@ impl<'a> Live<'a> {
     }
 
     fn time_to_deadline(&self) -> Option<Duration> {
-        let deadline = self.teller.pipeline.next_deadline()?;
-        let left = deadline.since(clock::now()).unwrap_or(0);
-        Some(Duration::from_nanos(left).max(Duration::from_millis(10)))
+        let pipeline = &self.teller.pipeline;
+        let deadline = pipeline
+            .next_deadline()
+            .map(|deadline| Duration::from_nanos(deadline.since(clock::now()).unwrap_or(0)));
+        // After losses nothing else may come that would wake us.
+        let resync = pipeline.wanted_dump(self.upto).is_none().then(|| self.resyncs.time_left());
+        let left = deadline.into_iter().chain(resync).min()?;
+        Some(left.max(Duration::from_millis(10)))
     }
 }
 

@@ -19,6 +19,7 @@ mod project;
 mod run;
 mod runner;
 mod setup;
+mod soak;
 mod test;
 mod tidy;
 mod vm;
@@ -55,6 +56,11 @@ const TASKS: &[Task] = &[
         name: "bench",
         about: "what tcptrace costs, as root on a quiet machine: bench [--quick]",
         run: bench::run,
+    },
+    Task {
+        name: "soak",
+        about: "tracers that run for long under changing loads: soak [--duration TIME]",
+        run: soak::run,
     },
     Task {
         name: "vm",

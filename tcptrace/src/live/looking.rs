@@ -59,12 +59,18 @@ impl Live<'_> {
     }
 
     pub(super) fn dump_if_wanted(&mut self, now: Timestamp) {
-        if !self.dumps.is_ready() {
+        if !self.dumps.is_ready() && !self.resyncs.is_ready() {
             return;
         }
         match self.teller.pipeline.wanted_dump(now) {
-            Some(netns) if netns.is_empty() => {}
-            wanted => self.dump(wanted.as_deref()),
+            // Something was lost.
+            None if self.resyncs.is_ready() => {
+                let begun = clock::processor_time();
+                self.dump(None);
+                self.resyncs.spend_half(begun);
+            }
+            Some(netns) if !netns.is_empty() && self.dumps.is_ready() => self.dump(Some(&netns)),
+            _ => {}
         }
     }
 

@@ -91,6 +91,11 @@ impl Minisocks {
         self.all.is_empty()
     }
 
+    /// All of them, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = &Minisock> {
+        self.all.iter().map(|(_, minisock)| minisock)
+    }
+
     /// Adds a minisock; the one that stood at the same addresses before is returned.
     pub fn insert(&mut self, minisock: Minisock) -> Option<Minisock> {
         let connection = &minisock.connection;

@@ -23,7 +23,7 @@ use rustix::{
 };
 use socket2::{Domain, Protocol, Socket, Type};
 
-use crate::{churn, state_name, stuck::pile, sys, tee::Tee};
+use crate::{churn, faults::tiny, state_name, stuck::pile, sys, tee::Tee};
 
 /// Set in an actor: its name.
 pub(crate) const NAME: &str = "TCPTRACE_TEST_ACTOR";
@@ -101,11 +101,15 @@ impl Actor {
                 return Ok(Some(answer.trim_end().to_owned()));
             }
             ("rename", [name]) => sys::set_comm(&unescape(name)?)?,
-            ("churn", [count, servers, first]) => {
-                churn::act(count.parse()?, servers.parse()?, first)?;
+            ("churn", [count, servers, first, place @ ..]) => {
+                let place = place.first().map_or(Ok(0), |place| place.parse())?;
+                churn::act(count.parse()?, servers.parse()?, first, place)?;
             }
             ("pile", [count, address]) => {
                 self.pile.extend(pile::act(count.parse()?, address.parse()?)?);
+            }
+            ("trace", [view @ ("follow" | "look"), ring_bytes, netns, file]) => {
+                tiny::act(*view == "follow", ring_bytes.parse()?, netns.parse()?, file)?;
             }
             ("tee", ["begin", view, file]) => self.tee = Some(Tee::begin(view, file)?),
             ("tee", ["until", count, kind, netns]) => {

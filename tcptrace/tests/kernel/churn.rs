@@ -31,10 +31,12 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// Of each connection the end that is named first closes first.
 ///
 /// On a busy machine the tracer goes first: whether it gets the processor is not what is tested.
-pub(crate) fn act(count: usize, servers: u8, first: &str) -> Result<()> {
+///
+/// Several at a time in one namespace differ in `place`.
+pub(crate) fn act(count: usize, servers: u8, first: &str, place: u8) -> Result<()> {
     nice(10)?;
     let listeners = (1..=servers)
-        .map(|server| TcpListener::bind((Ipv4Addr::new(127, 0, 0, server), 80)))
+        .map(|server| TcpListener::bind((Ipv4Addr::new(127, 0, place, server), 80)))
         .collect::<Result<Vec<_>, _>>()?;
     let addresses: Vec<SocketAddr> =
         listeners.iter().map(TcpListener::local_addr).collect::<Result<_, _>>()?;

@@ -1,5 +1,12 @@
 //! `tcptrace record` where disks, readers and processes fail.
 
+mod crowd;
+mod exits;
+mod losses;
+pub(crate) mod namespaces;
+mod starved;
+pub(crate) mod tiny;
+
 use std::{
     fs,
     io::Write as _,
@@ -19,14 +26,29 @@ use crate::{
     recorder::{Folder, PROGRAM, Running, read, record, under_load, until},
 };
 
-pub(crate) fn trials() -> [Trial; 5] {
+pub(crate) fn trials() -> [Trial; 6] {
     type Test = fn() -> Result<()>;
-    let tests: [(&str, Test); 5] = [
+    let tests: [(&str, Test); 6] = [
         ("record fault: a full disk", full_disk),
         ("record fault: a folder that vanishes", vanished),
         ("record fault: a named pipe whose reader left", pipe),
         ("record fault: stdout whose reader left", stdout),
         ("record fault: killed at any moment under load", killed),
+        ("exits: a process that is gone is no other", exits::run),
+    ];
+    tests.map(|(name, test)| Trial::test(name, needing_root(test)))
+}
+
+/// Those that need the processors to themselves.
+pub(crate) fn alone() -> [Trial; 6] {
+    type Test = fn() -> Result<()>;
+    let tests: [(&str, Test); 6] = [
+        ("losses: a ring buffer of a page", losses::tiny_ring),
+        ("losses: the smallest queues", losses::tiny_queues),
+        ("losses: a recorder that stands still for ten seconds", losses::stopped),
+        ("starved: what a tracer without a processor tells late", starved::run),
+        ("namespaces: those that come and go leave nothing", namespaces::run),
+        ("crowd: 200,000 connections at a time", crowd::run),
     ];
     tests.map(|(name, test)| Trial::test(name, needing_root(test)))
 }

@@ -14,7 +14,7 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 use rustix::{
     mount::{MountFlags, mount},
-    process::{WaitOptions, WaitStatus, wait},
+    process::{Pid, WaitOptions, WaitStatus, getppid, wait},
     system::{RebootCommand, finit_module, reboot},
 };
 
@@ -43,6 +43,11 @@ pub(crate) fn is_first_process() -> bool {
 /// Whether this machine was made for the suite, so that nothing else runs on it.
 pub(crate) fn is_guest() -> bool {
     Path::new(ARGUMENTS).is_file() && Path::new(MODULES).is_dir()
+}
+
+/// Whether this process was started by [`main`]: the whole machine is ours.
+pub(crate) fn is_ours() -> bool {
+    getppid() == Some(Pid::INIT) && Path::new(ARGUMENTS).is_file()
 }
 
 /// Plays all scenarios and ends the machine; does not come back.

@@ -9,6 +9,8 @@
 //! With `TCPTRACE_TEST_MODE` what needs no other programs is played, in one [`mode`]: that is how `cargo
 //! xtask vm` plays it on other kernels, where this binary is the first process ([`guest`]).
 //!
+//! With `--soak=10m` none of them is played, but the [`soak`] of `cargo xtask soak`.
+//!
 //! The suite needs root. `cargo test -p tcptrace --test kernel -- half` runs the rows whose name
 //! holds `half`.
 
@@ -17,6 +19,7 @@ mod cast;
 mod check;
 mod churn;
 mod classic;
+mod clock;
 mod compare;
 mod expect;
 mod explain;
@@ -28,6 +31,7 @@ mod list;
 mod mode;
 mod namespace;
 mod nested;
+mod picture;
 mod readers;
 mod recorded;
 mod recorder;
@@ -37,6 +41,7 @@ mod scenarios;
 mod script;
 mod self_check;
 mod silent;
+mod soak;
 mod stage;
 mod stopped;
 mod stuck;
@@ -71,6 +76,9 @@ fn main() -> ExitCode {
     if guest::is_first_process() {
         guest::main();
     }
+    if let Some(duration) = soak::asked_for() {
+        return report(soak::run(&duration));
+    }
     if mode::is_each() {
         return report(each());
     }
@@ -101,6 +109,7 @@ fn of_mode(mode: Mode, mut arguments: Arguments) -> ExitCode {
     };
     arguments.test_threads = arguments.test_threads.or(Some(threads));
     let mut trials: Vec<Trial> = hooks::trial().into_iter().chain(scenarios::trials()).collect();
+    trials.extend(clock::trial());
     trials.push(verdict::noted(LIST, Vec::new(), list::run));
     let mut failed = libtest_mimic::run(&arguments, trials).has_failed();
     arguments.test_threads = Some(threads.min(STUCK_THREADS));
@@ -144,12 +153,13 @@ fn everything(mut arguments: Arguments) -> ExitCode {
     trials.extend(tee::trials());
     let conclusion = libtest_mimic::run(&arguments, trials);
     let stopped = tracer::stop_shared().and(stuck::stop_shared());
-    // The first makes the kernel hide events from every tracer there is, and the other needs the
-    // processors to itself, so they run when no others do, one after the other.
-    let alone = vec![
+    // The first makes the kernel hide events from every tracer there is, and the others need the
+    // processors to themselves, so they run when no others do, one after the other.
+    let mut alone = vec![
         Trial::test(nested::NAME, needing_root(nested::run)),
         Trial::test("stopped: a tracer that stood still goes on", needing_root(stopped::run)),
     ];
+    alone.extend(faults::alone());
     arguments.test_threads = Some(1);
     let alone = libtest_mimic::run(&arguments, alone);
     if conclusion.has_failed() || PLAYED_AGAIN.load(Ordering::Relaxed) > 0 {

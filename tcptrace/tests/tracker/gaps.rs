@@ -1,6 +1,32 @@
 //! Losses: no duration across a gap, no connection mistaken for another, everything counted.
 
-use crate::cases;
+use tcptrace::{
+    event::{DumpEnd, Event, Lost, LostWhy},
+    model::{filter::Filter, findings::limits::Limits, tracker::Options},
+    pipeline::Pipeline,
+    time::{ClockSample, Timestamp},
+};
+
+use crate::{cases, random_events::START};
+
+/// Whoever reads the recording learns from the second dump whose end was missed.
+#[test]
+fn after_a_loss_a_recorder_looks_twice() {
+    let clock = ClockSample { boot: START, wall_ns: 0 };
+    let (options, limits) = (Options::default(), Limits::default());
+    let mut pipeline = Pipeline::recorded(options, Filter::default(), limits, clock, false);
+    let at = |milliseconds: u64| Timestamp(START.0 + milliseconds * 1_000_000);
+    let dump = |started| Event::DumpEnd(DumpEnd { started, netns: vec![1] });
+    let mut wants_all_after = |event: Event| {
+        pipeline.feed(&event);
+        pipeline.wanted_dump(at(20)).is_none()
+    };
+    assert!(!wants_all_after(dump(at(1))));
+    assert!(wants_all_after(Event::Lost(Lost { at: at(3), count: 1, why: LostWhy::RingFull })));
+    assert!(wants_all_after(dump(at(2))), "it began before the loss was noticed");
+    assert!(wants_all_after(dump(at(4))), "it is the first");
+    assert!(!wants_all_after(dump(at(5))));
+}
 
 cases! {
     a_loss_is_told_and_wants_a_dump_of_everything: "

@@ -57,6 +57,8 @@ pub struct Lookout {
     next: Timestamp,
     /// Something was missed by then, and no dump that began later has come.
     resync: Option<Timestamp>,
+    /// After that dump another is wanted: whose end was missed is told by two that do not show it.
+    wants_another: bool,
     ticked: Timestamp,
     summary: Summary,
 }
@@ -85,7 +87,9 @@ impl Lookout {
             Event::Socket(socket) => self.socket(socket),
             Event::DumpEnd(end) => {
                 self.looks.plan(end);
-                self.resync = self.resync.filter(|missed| *missed >= end.started);
+                if self.resync.is_some_and(|missed| missed < end.started) {
+                    self.resync = std::mem::take(&mut self.wants_another).then_some(end.started);
+                }
             }
             Event::Holder(holder) => {
                 let socket = holder.skaddr.and_then(|skaddr| self.sockets.get_mut(&skaddr));
@@ -96,6 +100,7 @@ impl Lookout {
             Event::Lost(lost) => {
                 self.summary.lost.count(lost);
                 self.resync = self.resync.max(Some(lost.at));
+                self.wants_another = true;
             }
             Event::Tick(now) => self.ticked = *now,
             Event::SnapshotEnd(at) => return self.judge(*at),

@@ -78,6 +78,10 @@ impl Unplaced {
         self.by_cookie.len()
     }
 
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Connection> {
+        self.by_cookie.values().map(Box::as_ref)
+    }
+
     pub(super) fn get(&self, cookie: u64) -> Option<&Connection> {
         self.by_cookie.get(&cookie).map(Box::as_ref)
     }

@@ -57,6 +57,14 @@ impl<'a> Memory<'a> {
 }
 
 impl Tracker {
+    /// All that is there, as far as is known: full sockets, listeners too, and minisocks. In no order.
+    pub fn living(&self) -> impl Iterator<Item = &Connection> {
+        let placed = self.sockets.iter().map(|(_, connection)| connection);
+        let minisocks = self.minisocks.iter().map(|minisock| &minisock.connection);
+        let all = placed.chain(self.unplaced.iter()).chain(minisocks);
+        all.filter(|connection| connection.state() != TcpState::Close)
+    }
+
     /// Answers questions about these sockets.
     #[must_use]
     pub fn memory(&self, sockets: &[Socket]) -> Memory<'_> {
