@@ -109,7 +109,6 @@ fn of_mode(mode: Mode, mut arguments: Arguments) -> ExitCode {
     };
     arguments.test_threads = arguments.test_threads.or(Some(threads));
     let mut trials: Vec<Trial> = hooks::trial().into_iter().chain(scenarios::trials()).collect();
-    trials.extend(clock::trial());
     trials.push(verdict::noted(LIST, Vec::new(), list::run));
     let mut failed = libtest_mimic::run(&arguments, trials).has_failed();
     arguments.test_threads = Some(threads.min(STUCK_THREADS));
@@ -117,6 +116,8 @@ fn of_mode(mode: Mode, mut arguments: Arguments) -> ExitCode {
     let stopped = stuck::stop_shared();
     let mut alone = vec![churn::trial_of_mode(mode)];
     alone.extend(nested::trial_of_mode(mode));
+    // All others would see the clock jump.
+    alone.extend(clock::trial());
     arguments.test_threads = Some(1);
     failed |= libtest_mimic::run(&arguments, alone).has_failed();
     let stopped = stopped.and(tracer::stop_shared());
