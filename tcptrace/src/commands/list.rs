@@ -11,11 +11,17 @@ use bytes::BytesMut;
 use super::tracing;
 use crate::{
     cli::ListArgs,
-    kernel::{KernelSource, SourceOptions},
+    kernel::{
+        KernelSource, SourceOptions,
+        privileges::{self, Needs},
+    },
     live,
     model::socket_list::socket_list,
     output::sockets::sockets,
 };
+
+/// Exit status if not everything could be looked at.
+const INCOMPLETE: u8 = 3;
 
 /// Runs the command.
 ///
@@ -34,6 +40,7 @@ pub fn run(args: &ListArgs) -> Result<ExitCode> {
             ..SourceOptions::default()
         })?
     };
+    privileges::keep_only(Needs::of_looking(filter.netns));
     let (mut dump, holders) = source.look();
     let holders = holders?;
     dump.sockets.extend(holders.over);
@@ -47,7 +54,12 @@ pub fn run(args: &ListArgs) -> Result<ExitCode> {
             "{} network namespaces could not be looked into (first: {inode}, {problem})",
             dump.failed.len()
         );
-        return Ok(ExitCode::from(3));
+    }
+    if let Some(hidden) = &dump.hidden {
+        log::warn!("there may be sockets in other network namespaces: {hidden}");
+    }
+    if !dump.failed.is_empty() || dump.hidden.is_some() {
+        return Ok(ExitCode::from(INCOMPLETE));
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -14,6 +14,7 @@ pub mod machine;
 mod memory;
 pub mod namespaces;
 mod netlink;
+pub mod privileges;
 pub mod processes;
 mod queues;
 mod records;

@@ -2,10 +2,12 @@
 
 use std::{
     collections::{BTreeMap, btree_map::Entry},
+    fmt,
     fs::{self, File},
+    io,
     os::{fd::AsFd as _, unix::fs::MetadataExt as _},
     path::{Path, PathBuf},
-    thread,
+    process, thread,
 };
 
 use anyhow::{Context as _, Result, anyhow};
@@ -15,6 +17,8 @@ use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 const OWN: &str = "/proc/self/ns/net";
 /// Where `ip netns` and container runtimes bind namespaces that may have no process.
 const NAMED: [&str; 2] = ["/run/netns", "/run/docker/netns"];
+/// Inode number of the pid namespace that the system began with (`PROC_PID_INIT_INO`).
+const INITIAL_PID_NAMESPACE: u64 = 0xEFFF_FFFC;
 
 /// Inode number of the network namespace at `path`.
 ///
@@ -35,14 +39,42 @@ pub fn own() -> Result<u32> {
     inode_of(Path::new(OWN))
 }
 
-/// Every network namespace that a process lives in or that is bound to a name, opened, so that none
-/// goes before we come to it. Namespaces kept alive by a descriptor alone are not found. Processes
-/// that end meanwhile, or that we may not look at, are passed over.
-pub fn all() -> BTreeMap<u32, File> {
+/// Network namespaces.
+#[derive(Debug, Default)]
+pub struct Namespaces {
+    /// Those that were found by inode number, opened, so that none goes before we come to it.
+    pub found: BTreeMap<u32, File>,
+    /// Why there may be others.
+    pub hidden: Option<Hidden>,
+}
+
+/// What keeps us from seeing every process, and so the namespaces that they live in.
+#[derive(Debug)]
+pub struct Hidden {
+    /// What is so.
+    pub problem: String,
+    /// What to do about it.
+    pub fix: &'static str,
+}
+
+impl fmt::Display for Hidden {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}; {}", self.problem, self.fix)
+    }
+}
+
+/// Every network namespace that a process lives in or that is bound to a name. Namespaces kept alive
+/// by a descriptor alone are not found. Processes that end meanwhile are passed over.
+#[must_use]
+pub fn all() -> Namespaces {
     let mut found = BTreeMap::new();
+    let mut closed = 0;
     let mut add = |path: PathBuf| {
         // Most processes live where others do, so looking comes before opening.
-        if let Ok(inode) = inode_of(&path)
+        let metadata = fs::metadata(&path);
+        let refused = |error: &io::Error| error.kind() == io::ErrorKind::PermissionDenied;
+        closed += usize::from(metadata.as_ref().is_err_and(refused));
+        if let Some(inode) = metadata.ok().and_then(|metadata| u32::try_from(metadata.ino()).ok())
             && let Entry::Vacant(entry) = found.entry(inode)
             && let Ok(file) = File::open(path)
             && file.metadata().is_ok_and(|metadata| metadata.ino() == u64::from(inode))
@@ -61,7 +93,36 @@ pub fn all() -> BTreeMap<u32, File> {
             add(entry.path().join("ns/net"));
         }
     }
-    found
+    Namespaces { found, hidden: hidden(closed) }
+}
+
+/// Why not every process is seen, where `closed` of those that are may not be looked at.
+fn hidden(closed: usize) -> Option<Hidden> {
+    if closed > 0 {
+        return Some(Hidden {
+            problem: format!("{closed} processes may not be looked at"),
+            fix: "run it with sudo, or give it CAP_SYS_PTRACE",
+        });
+    }
+    if !Path::new("/proc/1").exists() {
+        return Some(Hidden {
+            problem: "/proc hides processes of other users".to_owned(),
+            fix: "run it with sudo, or give it CAP_SYS_PTRACE, or mount /proc without hidepid",
+        });
+    }
+    // In a pid namespace that has the /proc of the outside, our number is another one there.
+    let is_ours = fs::read_link("/proc/self")
+        .is_ok_and(|link| link.as_os_str() == process::id().to_string().as_str());
+    (is_ours && !in_initial_pid_namespace()).then(|| Hidden {
+        problem: "/proc has the processes of this pid namespace alone".to_owned(),
+        fix: "run it outside, or as a container with --pid=host",
+    })
+}
+
+/// Whether our pid is what every process knows us by.
+pub(super) fn in_initial_pid_namespace() -> bool {
+    fs::metadata("/proc/self/ns/pid")
+        .is_ok_and(|namespace| namespace.ino() == INITIAL_PID_NAMESPACE)
 }
 
 /// Runs `work` once inside each namespace, on a thread of its own, so that this one stays where it

@@ -1,10 +1,7 @@
 //! The running kernel as a source of events.
 
 use std::{
-    collections::BTreeMap,
-    fs::{self, File},
-    os::unix::fs::MetadataExt as _,
-    process, thread,
+    collections::BTreeMap, fs::File, os::unix::fs::MetadataExt as _, process, thread,
     time::Duration,
 };
 
@@ -24,7 +21,8 @@ use super::{
     iterators,
     loader::{self, Programs},
     losses::Losses,
-    namespaces, netlink,
+    namespaces::{self, Hidden, Namespaces},
+    netlink,
     records::Records,
     requirements,
 };
@@ -41,9 +39,6 @@ const IDLE_INTERVAL: Duration = Duration::from_millis(64);
 const ASLEEP_INTERVAL: Duration = Duration::from_secs(1);
 /// Records taken out in one go, so that a flood cannot keep the loop from its other duties.
 const MAX_BATCH: usize = 65_536;
-
-/// Inode number of the pid namespace that the system began with (`PROC_PID_INIT_INO`).
-const INITIAL_PID_NAMESPACE: u64 = 0xEFFF_FFFC;
 
 /// What to trace, and how.
 #[derive(Clone, Debug)]
@@ -93,6 +88,8 @@ pub struct Dump {
     pub end: Option<DumpEnd>,
     /// Namespaces that could not be entered or walked, with the reason for the first.
     pub failed: Vec<(u32, String)>,
+    /// Why there may be namespaces that were not found.
+    pub hidden: Option<Hidden>,
 }
 
 /// The running kernel.
@@ -237,13 +234,15 @@ impl KernelSource {
 
     /// Walks the existing sockets of these namespaces, or of all that are traced.
     pub fn dump(&self, wanted: Option<&[u32]>) -> Dump {
-        let mut namespaces = namespaces::all();
+        let Namespaces { found: mut namespaces, hidden } = namespaces::all();
         namespaces.retain(|inode, _| {
             self.netns.is_none_or(|netns| netns == *inode)
                 && wanted.is_none_or(|wanted| wanted.contains(inode))
         });
         let started = clock::now();
-        let mut dump = Dump::default();
+        // Those that were named are known.
+        let hidden = hidden.filter(|_| self.netns.is_none() && wanted.is_none());
+        let mut dump = Dump { hidden, ..Dump::default() };
         let mut covered = Vec::new();
         for (netns, walked) in self.walk(&namespaces, &mut dump.sockets) {
             match walked {
@@ -314,9 +313,7 @@ impl KernelSource {
     /// found by what we hold.
     #[must_use]
     pub fn own_pid(&self) -> u32 {
-        if fs::metadata("/proc/self/ns/pid")
-            .is_ok_and(|namespace| namespace.ino() == INITIAL_PID_NAMESPACE)
-        {
+        if namespaces::in_initial_pid_namespace() {
             return process::id();
         }
         self.holder_of_ours().unwrap_or_else(|| {

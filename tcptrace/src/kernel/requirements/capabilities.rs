@@ -71,7 +71,8 @@ fn judge(capability: &Capability, held: CapabilitySet) -> Requirement {
         return good(name, "held");
     }
     // Of the two that nothing works without, one is no use alone.
-    let lacking = CAPABILITIES.iter().filter(|other| other.is_required && !held.contains(other.bit));
+    let lacking =
+        CAPABILITIES.iter().filter(|other| other.is_required && !held.contains(other.bit));
     let lacking: Vec<_> = lacking.map(|other| other.name).collect();
     let wanted = if is_required { lacking.join(" and ") } else { name.to_owned() };
     Requirement {
