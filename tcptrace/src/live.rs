@@ -84,8 +84,6 @@ struct Live<'a> {
     looks: Budget,
     clock_at: Instant,
     incomplete: bool,
-    /// It has been said that there may be namespaces that are not seen.
-    told_hidden: bool,
     /// What is recorded, if anything is.
     recorder: Option<&'a mut Recorder>,
     /// The recording is to go on in another file.
@@ -174,7 +172,6 @@ impl<'a> Live<'a> {
             looks: Budget::new(SNAPSHOT_INTERVAL, COST_SHARE),
             clock_at: Instant::now(),
             incomplete: false,
-            told_hidden: false,
             recorder: None,
             must_rotate: false,
             upto: Timestamp::default(),
@@ -244,9 +241,7 @@ impl<'a> Live<'a> {
             self.write()?;
         }
         let summary = self.teller.pipeline.summary();
-        // What a command runs is its user's, and seen.
-        let matters = self.told_hidden && self.teller.pipeline.descendants().is_none();
-        Ok(Outcome { summary, stop, incomplete: self.incomplete || matters })
+        Ok(Outcome { summary, stop, incomplete: self.incomplete })
     }
 
     /// One turn of the loop: what the programs have written, then, if that was all, what time brings.

@@ -2,7 +2,7 @@
 
 use anyhow::{Result, ensure};
 
-use crate::{project, setup, tidy};
+use crate::{project, setup, tidy, unit};
 
 /// One step: what it is called in the summary, and what does it.
 type Step = (&'static str, fn() -> Result<()>);
@@ -13,6 +13,7 @@ const STEPS: &[Step] = &[
     ("clippy for the kernel", clippy_bpf),
     ("rustdoc", rustdoc),
     ("tidy", || tidy::run(&[])),
+    ("unit", unit::verify),
 ];
 
 /// Takes all steps, also after a failed one: one run shows everything there is to mend.

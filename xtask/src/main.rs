@@ -19,6 +19,7 @@ mod runner;
 mod setup;
 mod test;
 mod tidy;
+mod unit;
 mod vm;
 
 /// A task: its name, what it does in one line, and the function that does it.

@@ -20,9 +20,6 @@ use crate::{
     output::sockets::sockets,
 };
 
-/// Exit status if not everything could be looked at.
-const INCOMPLETE: u8 = 3;
-
 /// Runs the command.
 ///
 /// # Errors
@@ -41,6 +38,7 @@ pub fn run(args: &ListArgs) -> Result<ExitCode> {
         })?
     };
     privileges::keep_only(Needs::of_looking(filter.netns));
+    tracing::note_hidden(filter.netns);
     let (mut dump, holders) = source.look();
     let holders = holders?;
     dump.sockets.extend(holders.over);
@@ -54,12 +52,7 @@ pub fn run(args: &ListArgs) -> Result<ExitCode> {
             "{} network namespaces could not be looked into (first: {inode}, {problem})",
             dump.failed.len()
         );
-    }
-    if let Some(hidden) = &dump.hidden {
-        log::warn!("there may be sockets in other network namespaces: {hidden}");
-    }
-    if !dump.failed.is_empty() || dump.hidden.is_some() {
-        return Ok(ExitCode::from(INCOMPLETE));
+        return Ok(ExitCode::from(3));
     }
     Ok(ExitCode::SUCCESS)
 }

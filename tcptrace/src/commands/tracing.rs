@@ -18,8 +18,9 @@ use crate::{
     kernel::{
         KernelSource, Mode, SourceOptions, clock,
         machine::{self, Machine},
-        namespaces::{self, Namespaces},
+        namespaces,
         privileges::{self, Needs},
+        requirements,
     },
     live::{self, Outcome, Sink, StopSignals},
     model::{
@@ -101,16 +102,16 @@ fn resolve_netns(selector: &NetnsSelector) -> Result<u32> {
     match selector {
         NetnsSelector::Own => namespaces::own(),
         NetnsSelector::Path(path) => namespaces::inode_of(path),
-        NetnsSelector::Inode(inode) => {
-            let Namespaces { found, hidden } = namespaces::all();
-            match hidden {
-                _ if found.contains_key(inode) => Ok(*inode),
-                None => bail!(
-                    "no process lives in a network namespace {inode}: `lsns -t net` shows which there are"
-                ),
-                Some(hidden) => bail!("no network namespace {inode} is seen: {hidden}"),
-            }
-        }
+        NetnsSelector::Inode(inode) if namespaces::all().contains_key(inode) => Ok(*inode),
+        NetnsSelector::Inode(inode) => match requirements::hidden_processes() {
+            None => bail!(
+                "no process lives in a network namespace {inode}: `lsns -t net` shows which there are"
+            ),
+            Some(hidden) => bail!(
+                "no network namespace {inode} is seen, and {hidden}: run it with sudo, or give it \
+                 CAP_SYS_PTRACE"
+            ),
+        },
     }
 }
 
@@ -264,6 +265,7 @@ pub fn start(trace: &Trace) -> Result<KernelSource> {
     } else {
         let files = trace.writes.as_deref().is_some_and(privileges::needed_beside);
         privileges::keep_only(Needs { files, ..Needs::of_looking(trace.filter.netns) });
+        note_hidden(trace.filter.netns);
     }
     note_degradation(&source);
     Ok(source)
@@ -369,6 +371,19 @@ fn note_degradation(source: &KernelSource) {
         if let Some(problem) = &hook.problem {
             log::info!("{} is off ({problem}); without it: {}", hook.name, hook.purpose);
         }
+    }
+}
+
+/// Says if there may be existing sockets that are not seen, unless only one namespace is looked into.
+pub fn note_hidden(only_in: Option<u32>) {
+    if only_in.is_some() {
+        return;
+    }
+    if let Some(hidden) = requirements::hidden_processes() {
+        log::warn!(
+            "{hidden}: existing sockets of their network namespaces may be missing; run it with \
+             sudo, or give it CAP_SYS_PTRACE"
+        );
     }
 }
 

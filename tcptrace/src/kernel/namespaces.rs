@@ -2,12 +2,10 @@
 
 use std::{
     collections::{BTreeMap, btree_map::Entry},
-    fmt,
     fs::{self, File},
-    io,
     os::{fd::AsFd as _, unix::fs::MetadataExt as _},
     path::{Path, PathBuf},
-    process, thread,
+    thread,
 };
 
 use anyhow::{Context as _, Result, anyhow};
@@ -39,42 +37,14 @@ pub fn own() -> Result<u32> {
     inode_of(Path::new(OWN))
 }
 
-/// Network namespaces.
-#[derive(Debug, Default)]
-pub struct Namespaces {
-    /// Those that were found by inode number, opened, so that none goes before we come to it.
-    pub found: BTreeMap<u32, File>,
-    /// Why there may be others.
-    pub hidden: Option<Hidden>,
-}
-
-/// What keeps us from seeing every process, and so the namespaces that they live in.
-#[derive(Debug)]
-pub struct Hidden {
-    /// What is so.
-    pub problem: String,
-    /// What to do about it.
-    pub fix: &'static str,
-}
-
-impl fmt::Display for Hidden {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}; {}", self.problem, self.fix)
-    }
-}
-
-/// Every network namespace that a process lives in or that is bound to a name. Namespaces kept alive
-/// by a descriptor alone are not found. Processes that end meanwhile are passed over.
-#[must_use]
-pub fn all() -> Namespaces {
+/// Every network namespace that a process lives in or that is bound to a name, opened, so that none
+/// goes before we come to it. Namespaces kept alive by a descriptor alone are not found. Processes
+/// that end meanwhile, or that we may not look at, are passed over.
+pub fn all() -> BTreeMap<u32, File> {
     let mut found = BTreeMap::new();
-    let mut closed = 0;
     let mut add = |path: PathBuf| {
         // Most processes live where others do, so looking comes before opening.
-        let metadata = fs::metadata(&path);
-        let refused = |error: &io::Error| error.kind() == io::ErrorKind::PermissionDenied;
-        closed += usize::from(metadata.as_ref().is_err_and(refused));
-        if let Some(inode) = metadata.ok().and_then(|metadata| u32::try_from(metadata.ino()).ok())
+        if let Ok(inode) = inode_of(&path)
             && let Entry::Vacant(entry) = found.entry(inode)
             && let Ok(file) = File::open(path)
             && file.metadata().is_ok_and(|metadata| metadata.ino() == u64::from(inode))
@@ -93,30 +63,7 @@ pub fn all() -> Namespaces {
             add(entry.path().join("ns/net"));
         }
     }
-    Namespaces { found, hidden: hidden(closed) }
-}
-
-/// Why not every process is seen, where `closed` of those that are may not be looked at.
-fn hidden(closed: usize) -> Option<Hidden> {
-    if closed > 0 {
-        return Some(Hidden {
-            problem: format!("{closed} processes may not be looked at"),
-            fix: "run it with sudo, or give it CAP_SYS_PTRACE",
-        });
-    }
-    if !Path::new("/proc/1").exists() {
-        return Some(Hidden {
-            problem: "/proc hides processes of other users".to_owned(),
-            fix: "run it with sudo, or give it CAP_SYS_PTRACE, or mount /proc without hidepid",
-        });
-    }
-    // In a pid namespace that has the /proc of the outside, our number is another one there.
-    let is_ours = fs::read_link("/proc/self")
-        .is_ok_and(|link| link.as_os_str() == process::id().to_string().as_str());
-    (is_ours && !in_initial_pid_namespace()).then(|| Hidden {
-        problem: "/proc has the processes of this pid namespace alone".to_owned(),
-        fix: "run it outside, or as a container with --pid=host",
-    })
+    found
 }
 
 /// Whether our pid is what every process knows us by.

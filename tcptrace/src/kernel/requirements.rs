@@ -11,6 +11,7 @@ use procfs::KernelVersion;
 
 use super::{loader, tracepoint_format};
 pub(super) use memlock::raise as raise_memlock_limit;
+pub use processes::hidden as hidden_processes;
 
 /// The oldest kernel with a ring buffer and the boot-time clock helper.
 const OLDEST: KernelVersion = KernelVersion { major: 5, minor: 8, patch: 0 };
@@ -46,7 +47,7 @@ pub fn check() -> Vec<Requirement> {
     found.extend(capabilities::all());
     found.extend([btf(), tracefs(), lockdown(), perf_event_paranoid()]);
     found.extend(memlock::limit());
-    found.push(processes::visible());
+    found.push(processes::seen());
     found
 }
 

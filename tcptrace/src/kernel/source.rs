@@ -21,8 +21,7 @@ use super::{
     iterators,
     loader::{self, Programs},
     losses::Losses,
-    namespaces::{self, Hidden, Namespaces},
-    netlink,
+    namespaces, netlink,
     records::Records,
     requirements,
 };
@@ -88,8 +87,6 @@ pub struct Dump {
     pub end: Option<DumpEnd>,
     /// Namespaces that could not be entered or walked, with the reason for the first.
     pub failed: Vec<(u32, String)>,
-    /// Why there may be namespaces that were not found.
-    pub hidden: Option<Hidden>,
 }
 
 /// The running kernel.
@@ -234,15 +231,13 @@ impl KernelSource {
 
     /// Walks the existing sockets of these namespaces, or of all that are traced.
     pub fn dump(&self, wanted: Option<&[u32]>) -> Dump {
-        let Namespaces { found: mut namespaces, hidden } = namespaces::all();
+        let mut namespaces = namespaces::all();
         namespaces.retain(|inode, _| {
             self.netns.is_none_or(|netns| netns == *inode)
                 && wanted.is_none_or(|wanted| wanted.contains(inode))
         });
         let started = clock::now();
-        // Those that were named are known.
-        let hidden = hidden.filter(|_| self.netns.is_none() && wanted.is_none());
-        let mut dump = Dump { hidden, ..Dump::default() };
+        let mut dump = Dump::default();
         let mut covered = Vec::new();
         for (netns, walked) in self.walk(&namespaces, &mut dump.sockets) {
             match walked {

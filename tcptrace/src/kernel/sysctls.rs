@@ -17,7 +17,7 @@ pub fn of(netns: &[u32]) -> Vec<Sysctls> {
     if netns.is_empty() {
         return Vec::new();
     }
-    let mut wanted = namespaces::all().found;
+    let mut wanted = namespaces::all();
     wanted.retain(|inode, _| netns.contains(inode));
     let read = namespaces::inside_each(&wanted, |inode| Ok(read(inode)));
     read.into_iter().filter_map(|(_, sysctls)| sysctls.ok()).collect()

@@ -71,13 +71,7 @@ impl Live<'_> {
     /// Dumps sockets and feeds them among the events of the same time.
     fn dump(&mut self, netns: Option<&[u32]>) {
         let begun = clock::processor_time();
-        let Dump { sockets, end, failed, hidden } = self.source.dump(netns);
-        if let Some(hidden) = hidden
-            && !self.told_hidden
-        {
-            self.told_hidden = true;
-            log::warn!("there may be existing sockets in other network namespaces: {hidden}");
-        }
+        let Dump { sockets, end, failed } = self.source.dump(netns);
         if let Some((inode, problem)) = failed.first() {
             self.incomplete |= netns.is_none();
             let level = if netns.is_none() { log::Level::Warn } else { log::Level::Debug };

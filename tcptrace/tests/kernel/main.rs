@@ -23,11 +23,14 @@ mod explain;
 mod faults;
 mod guest;
 mod hooks;
+mod hostile;
 mod line;
 mod list;
+mod memlock;
 mod mode;
 mod namespace;
 mod nested;
+mod privileges;
 mod readers;
 mod recorded;
 mod recorder;
@@ -74,7 +77,8 @@ fn main() -> ExitCode {
         Err(error) => return report(Err(error)),
     };
     arguments.test_threads = arguments.test_threads.or(Some(threads));
-    let trials = hooks::trial().into_iter().chain(scenarios::trials()).collect();
+    let trials =
+        hooks::trial().into_iter().chain([memlock::trial()]).chain(scenarios::trials()).collect();
     let conclusion = libtest_mimic::run(&arguments, trials);
     let stopped = tracer::stop_shared();
     if conclusion.has_failed() {
@@ -90,6 +94,7 @@ fn everything(mut arguments: Arguments) -> ExitCode {
     let mut trials = Vec::new();
     // The slowest come first, so that the others run beside them.
     trials.extend(hooks::trial());
+    trials.push(memlock::trial());
     trials.extend(scenarios::trials());
     trials.extend(stuck::trials());
     trials.push(Trial::test(
@@ -104,6 +109,8 @@ fn everything(mut arguments: Arguments) -> ExitCode {
     trials.extend(faults::trials());
     trials.extend(report::trials());
     trials.extend(surroundings::trials());
+    trials.extend(privileges::trials());
+    trials.extend(hostile::trials());
     trials.extend(self_check::trials());
     trials.extend(silent::trials());
     trials.extend(check::trials());
