@@ -107,10 +107,7 @@ fn resolve_netns(selector: &NetnsSelector) -> Result<u32> {
             None => bail!(
                 "no process lives in a network namespace {inode}: `lsns -t net` shows which there are"
             ),
-            Some(hidden) => bail!(
-                "no network namespace {inode} is seen, and {hidden}: run it with sudo, or give it \
-                 CAP_SYS_PTRACE"
-            ),
+            Some(hidden) => bail!("no network namespace {inode} is seen: {hidden}"),
         },
     }
 }
@@ -380,10 +377,7 @@ pub fn note_hidden(only_in: Option<u32>) {
         return;
     }
     if let Some(hidden) = requirements::hidden_processes() {
-        log::warn!(
-            "{hidden}: existing sockets of their network namespaces may be missing; run it with \
-             sudo, or give it CAP_SYS_PTRACE"
-        );
+        log::warn!("existing sockets of other network namespaces may be missing: {hidden}");
     }
 }
 

@@ -7,11 +7,13 @@ use rustix::thread::CapabilitySet;
 use super::{Requirement, Status, good};
 use crate::kernel::{namespaces, privileges};
 
+const FIX: &str = "run it with sudo, or give it CAP_SYS_PTRACE";
+
 /// A line about /proc.
 pub(super) fn seen() -> Requirement {
     const NAME: &str = "processes";
-    let (found, fix) = if let Some(hidden) = hidden() {
-        (hidden, "run it with sudo, or give it CAP_SYS_PTRACE")
+    let (found, fix) = if let Some(problem) = problem() {
+        (problem, FIX)
     } else if shows_a_part() {
         let found = "/proc has those of this pid namespace alone".to_owned();
         (found, "run it outside, or as a container with --pid=host")
@@ -26,10 +28,14 @@ pub(super) fn seen() -> Requirement {
     }
 }
 
-/// What hides processes from us for want of `CAP_SYS_PTRACE`, if anything does. What a security module
-/// hides even from root is nobody's to change.
+/// What hides processes from us for want of `CAP_SYS_PTRACE`, if anything does, and the fix. What a security
+/// module hides even from root is nobody's to change.
 #[must_use]
 pub fn hidden() -> Option<String> {
+    problem().map(|problem| format!("{problem}; {FIX}"))
+}
+
+fn problem() -> Option<String> {
     if privileges::held().is_ok_and(|held| held.contains(CapabilitySet::SYS_PTRACE)) {
         return None;
     }
