@@ -93,7 +93,11 @@ pub(crate) fn must_keep(pid: u32, kept: CapabilitySet, threads: usize) -> Result
         seen = fs::read_dir(&tasks)?
             .map(|task| Status::read(&task?.path().join("status")))
             .collect::<Result<_>>()?;
-        Ok(seen.len() >= threads && seen.iter().all(|status| status.no_new_privileges))
+        // Loading is over with the capability for it.
+        let has_begun = |status: &Status| {
+            status.no_new_privileges && status.sets[1] & CapabilitySet::PERFMON.bits() == 0
+        };
+        Ok(seen.len() >= threads && seen.iter().all(has_begun))
     };
     until("the end of the start", has_begun)?;
     for status in &seen {
