@@ -14,7 +14,7 @@ use anyhow::{Context as _, Result, ensure};
 use libtest_mimic::Trial;
 use rustix::{
     event::{Timespec, poll},
-    process::{Pid, Signal, kill_process},
+    process::{Signal, kill_process},
     thread::{CapabilitySet, capabilities},
 };
 use serde_json::Value;
@@ -76,7 +76,7 @@ fn folder() -> Result<()> {
         let file = folder.path().join("a.arrows");
         let mut run = Run::start(Command::new(PROGRAM).args(["record", "-o"]).arg(file))?;
         must_keep(run.pid(), kept, 2).with_context(|| format!("{mode:o}"))?;
-        kill_process(pid_of(&run)?, Signal::HUP)?;
+        kill_process(sys::pid_of(run.pid())?, Signal::HUP)?;
         until("the next file", || Ok(fs::read_dir(folder.path())?.count() == 2))?;
         run.stop(Signal::INT)?;
     }
@@ -251,7 +251,7 @@ fn unit() -> Result<()> {
     };
     until("the first file", || Ok(files()?.len() == 1))?;
     must_keep(run.pid(), LOOKING | CapabilitySet::SYS_ADMIN, 2)?;
-    kill_process(pid_of(&run)?, Signal::HUP)?;
+    kill_process(sys::pid_of(run.pid())?, Signal::HUP)?;
     until("the next file", || Ok(files()?.len() == 2))?;
     let said = run.stop(Signal::INT)?;
     ensure!(said.iter().all(|line| !line.contains("not") || line.contains("nothing")), "{said:?}");
@@ -387,10 +387,6 @@ impl Told {
     fn says(&self, what: &str) -> bool {
         self.stderr.contains(what)
     }
-}
-
-fn pid_of(run: &Run) -> Result<Pid> {
-    crate::sys::pid_of(run.pid())
 }
 
 /// Waits for what nothing announces.
