@@ -57,7 +57,7 @@ fn kept() -> Result<()> {
         (&["watch", "--netns", "self"], LOOKING, 1),
         (&["stuck"], everywhere, 1),
         (&["lifetimes", "--json"], everywhere, 1),
-        (&["record", "-o", "-"], everywhere, 2),
+        (&["record", "-o", "/dev/null"], everywhere, 2),
     ] {
         let mut run = Run::start(Command::new(PROGRAM).args(arguments))?;
         must_keep(run.pid(), kept, threads).with_context(|| format!("{arguments:?}"))?;
