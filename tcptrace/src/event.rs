@@ -91,12 +91,18 @@ impl Comm {
     }
 }
 
-impl From<&str> for Comm {
-    fn from(name: &str) -> Self {
+impl From<&[u8]> for Comm {
+    fn from(name: &[u8]) -> Self {
         let mut bytes = [0; 16];
         let length = name.len().min(15);
-        bytes[..length].copy_from_slice(&name.as_bytes()[..length]);
+        bytes[..length].copy_from_slice(&name[..length]);
         Self(bytes)
+    }
+}
+
+impl From<&str> for Comm {
+    fn from(name: &str) -> Self {
+        Self::from(name.as_bytes())
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use anyhow::{Result, ensure};
 
-use crate::{deny, miri, project, setup, tidy};
+use crate::{deny, miri, project, setup, tidy, unit};
 
 /// One step: what it is called in the summary, and what does it. What could not be looked at, and why, is
 /// its result.
@@ -19,6 +19,7 @@ const STEPS: &[Step] = &[
     ("dependencies", || deny::dependencies().map(|()| None)),
     ("advisories", deny::advisories),
     ("miri", || miri::run(&[]).map(|()| None)),
+    ("unit", || unit::verify().map(|()| None)),
 ];
 
 /// Takes all steps, also after a failed one: one run shows everything there is to mend.

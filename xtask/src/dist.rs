@@ -1,10 +1,11 @@
-//! `cargo xtask dist`: one static binary, `target/dist/tcptrace`, that runs on any distribution.
+//! `cargo xtask dist`: one static binary, `target/dist/tcptrace`, that runs on any distribution, and beside
+//! it the unit of the recorder.
 
 use std::{env::consts::ARCH, fs, process::Command};
 
 use anyhow::{Context as _, Result, ensure};
 
-use crate::{project, setup};
+use crate::{project, setup, unit};
 
 /// Builds against musl, makes sure nothing is linked at start, and puts the binary aside.
 pub(crate) fn run(_arguments: &[String]) -> Result<()> {
@@ -28,6 +29,10 @@ pub(crate) fn run(_arguments: &[String]) -> Result<()> {
     fs::create_dir_all(&directory)
         .and_then(|()| fs::copy(&built, &binary))
         .with_context(|| format!("cannot copy the binary to {}", binary.display()))?;
+    let unit = unit::path()?;
+    let name = unit.file_name().context("the unit is a file")?;
+    fs::copy(&unit, directory.join(name))
+        .with_context(|| format!("cannot copy {} beside it", unit.display()))?;
     eprintln!("dist: {}, static, {} KiB", binary.display(), bytes.len() / 1024);
     Ok(())
 }

@@ -22,6 +22,7 @@ mod setup;
 mod soak;
 mod test;
 mod tidy;
+mod unit;
 mod vm;
 
 /// A task: its name, what it does in one line, and the function that does it.

@@ -35,6 +35,7 @@ pub fn run(args: &CheckArgs, log_programs: bool) -> Result<ExitCode> {
         forks: true,
         log_programs,
         once: false,
+        writes: None,
     };
     tracing::event_loop()?.block_on(async {
         let mut command = Command::new(&args.command)?;

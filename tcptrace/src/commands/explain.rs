@@ -44,6 +44,7 @@ pub fn run(args: &ExplainArgs, log_programs: bool) -> Result<ExitCode> {
                 forks: false,
                 log_programs,
                 once: false,
+                writes: None,
             };
             let mut arrows = Arrows::default();
             let duration = args.duration;

@@ -29,6 +29,7 @@ pub fn run(args: &LifetimesArgs, log_programs: bool) -> Result<ExitCode> {
         forks: false,
         log_programs,
         once: false,
+        writes: None,
     };
     tracing::run(&trace, |times| Connections::new(style, times))
 }

@@ -11,7 +11,10 @@ use bytes::BytesMut;
 use super::tracing;
 use crate::{
     cli::ListArgs,
-    kernel::{KernelSource, SourceOptions},
+    kernel::{
+        KernelSource, SourceOptions,
+        privileges::{self, Needs},
+    },
     live,
     model::socket_list::socket_list,
     output::sockets::sockets,
@@ -34,6 +37,8 @@ pub fn run(args: &ListArgs) -> Result<ExitCode> {
             ..SourceOptions::default()
         })?
     };
+    privileges::keep_only(Needs::of_looking(filter.netns));
+    tracing::note_hidden(filter.netns);
     let (mut dump, holders) = source.look();
     let holders = holders?;
     dump.sockets.extend(holders.over);

@@ -43,6 +43,7 @@ pub fn run(args: &RecordArgs, log_programs: bool) -> Result<ExitCode> {
         forks: false,
         log_programs,
         once: false,
+        writes: Some(args.output.clone()).filter(|path| path.as_os_str() != "-"),
     };
     tracing::event_loop()?.block_on(async {
         // Before the kernel is asked for anything: a file that exists is no reason to load programs.

@@ -28,6 +28,7 @@ pub fn run(args: &ReplayArgs) -> Result<ExitCode> {
         forks: false,
         log_programs: false,
         once: false,
+        writes: None,
     };
     tracing::replay(&trace, args.speed, |times| Transitions::new(style, times))
 }

@@ -49,6 +49,7 @@ pub fn run(args: &ReportArgs, log_programs: bool) -> Result<ExitCode> {
         forks: false,
         log_programs,
         once: false,
+        writes: args.html.clone().filter(|path| path.as_os_str() != "-"),
     };
     // Before anything is traced: a file that exists is no reason to trace for an hour.
     let page = args.html.as_deref().map(|path| Page::open(path, args.force)).transpose()?;

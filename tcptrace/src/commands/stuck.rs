@@ -35,6 +35,7 @@ pub fn run(args: &StuckArgs, log_programs: bool) -> Result<ExitCode> {
         forks: false,
         log_programs,
         once: args.once,
+        writes: None,
     };
     let options = detector::Options { filter, ..args.findings.options() };
     let outcome = tracing::view(

@@ -19,6 +19,8 @@ use crate::{
         KernelSource, Mode, SourceOptions, clock,
         machine::{self, Machine},
         namespaces,
+        privileges::{self, Needs},
+        requirements,
     },
     live::{self, Outcome, Sink, StopSignals},
     model::{
@@ -57,6 +59,8 @@ pub struct Trace {
     pub log_programs: bool,
     /// Look once, and trace nothing.
     pub once: bool,
+    /// A file beside which others are made or removed also after the start.
+    pub writes: Option<PathBuf>,
 }
 
 /// The filter that the arguments ask for; what they name must exist.
@@ -99,11 +103,12 @@ fn resolve_netns(selector: &NetnsSelector) -> Result<u32> {
         NetnsSelector::Own => namespaces::own(),
         NetnsSelector::Path(path) => namespaces::inode_of(path),
         NetnsSelector::Inode(inode) if namespaces::all().contains_key(inode) => Ok(*inode),
-        NetnsSelector::Inode(inode) => {
-            bail!(
+        NetnsSelector::Inode(inode) => match requirements::hidden_processes() {
+            None => bail!(
                 "no process lives in a network namespace {inode}: `lsns -t net` shows which there are"
-            )
-        }
+            ),
+            Some(hidden) => bail!("no network namespace {inode} is seen: {hidden}"),
+        },
     }
 }
 
@@ -210,6 +215,8 @@ pub fn verdict(outcome: &Outcome) -> ExitCode {
 /// # Errors
 /// If they cannot be read.
 pub fn open(paths: &[PathBuf]) -> Result<(Input, Options, ClockSample)> {
+    // Recordings may come from anybody, and who reads them may be root.
+    privileges::keep_only(Needs { files: true, ..Needs::default() });
     let input = Input::open(paths)?;
     let Metadata { reset_hook, destroy_hook, clock, .. } = *input.metadata();
     Ok((input, Options { reset_hook, destroy_hook, ..Options::default() }, clock))
@@ -242,15 +249,20 @@ pub fn event_loop() -> Result<Runtime> {
         .context("cannot start the event loop")
 }
 
-/// Loads the programs and says once what this kernel does not let us know. Needs a running event
-/// loop.
+/// Loads the programs, drops the privileges that the rest of the run does without, and says once what
+/// this kernel does not let us know. Needs a running event loop.
 ///
 /// # Errors
 /// If this machine does not allow tracing, or not what is asked for.
 pub fn start(trace: &Trace) -> Result<KernelSource> {
     let source = KernelSource::start(&source_options(trace))?;
     if trace.forks {
+        // Privileges are dropped when the command has been started, which is to have its user's own.
         must_tell_forks(&source)?;
+    } else {
+        let files = trace.writes.as_deref().is_some_and(privileges::needed_beside);
+        privileges::keep_only(Needs { files, ..Needs::of_looking(trace.filter.netns) });
+        note_hidden(trace.filter.netns);
     }
     note_degradation(&source);
     Ok(source)
@@ -356,6 +368,16 @@ fn note_degradation(source: &KernelSource) {
         if let Some(problem) = &hook.problem {
             log::info!("{} is off ({problem}); without it: {}", hook.name, hook.purpose);
         }
+    }
+}
+
+/// Says if there may be existing sockets that are not seen, unless only one namespace is looked into.
+pub fn note_hidden(only_in: Option<u32>) {
+    if only_in.is_some() {
+        return;
+    }
+    if let Some(hidden) = requirements::hidden_processes() {
+        log::warn!("existing sockets of other network namespaces may be missing: {hidden}");
     }
 }
 

@@ -33,6 +33,7 @@ pub fn run(args: &WatchArgs, log_programs: bool) -> Result<ExitCode> {
         forks: false,
         log_programs,
         once: false,
+        writes: None,
     };
     tracing::run(&trace, |times| Transitions::new(style, times))
 }

@@ -1,6 +1,9 @@
 //! Who holds which socket: `iter/task_file`, else /proc.
 
-use std::{collections::HashMap, fs::File};
+use std::{
+    collections::HashMap,
+    fs::{self, File},
+};
 
 use anyhow::{Context as _, Result};
 use procfs::process::{FDTarget, all_processes};
@@ -44,9 +47,7 @@ pub(super) fn from_proc() -> Result<Holders> {
             let FDTarget::Socket(inode) = descriptor.target else {
                 continue;
             };
-            let comm = *names.entry(process.pid()).or_insert_with(|| {
-                process.stat().map(|stat| Comm::from(stat.comm.as_str())).unwrap_or_default()
-            });
+            let comm = *names.entry(process.pid()).or_insert_with(|| name(process.pid()));
             let (Ok(pid), Ok(inode)) = (u32::try_from(process.pid()), u32::try_from(inode)) else {
                 continue;
             };
@@ -60,4 +61,10 @@ pub(super) fn from_proc() -> Result<Holders> {
         }
     }
     Ok(Holders { descriptors: holders, over: Vec::new() })
+}
+
+/// The name of a process, which may be any bytes, line feeds too; empty if the process is gone.
+fn name(pid: i32) -> Comm {
+    let line = fs::read(format!("/proc/{pid}/comm")).unwrap_or_default();
+    Comm::from(line.strip_suffix(b"\n").unwrap_or(&line))
 }

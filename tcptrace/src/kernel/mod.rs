@@ -17,6 +17,7 @@ mod mapping;
 mod memory;
 pub mod namespaces;
 mod netlink;
+pub mod privileges;
 pub mod processes;
 mod queues;
 mod records;

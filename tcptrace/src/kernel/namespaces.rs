@@ -15,6 +15,8 @@ use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 const OWN: &str = "/proc/self/ns/net";
 /// Where `ip netns` and container runtimes bind namespaces that may have no process.
 const NAMED: [&str; 2] = ["/run/netns", "/run/docker/netns"];
+/// Inode number of the pid namespace that the system began with (`PROC_PID_INIT_INO`).
+const INITIAL_PID_NAMESPACE: u64 = 0xEFFF_FFFC;
 
 /// Inode number of the network namespace at `path`.
 ///
@@ -62,6 +64,12 @@ pub fn all() -> BTreeMap<u32, File> {
         }
     }
     found
+}
+
+/// Whether our pid is what every process knows us by.
+pub(super) fn in_initial_pid_namespace() -> bool {
+    fs::metadata("/proc/self/ns/pid")
+        .is_ok_and(|namespace| namespace.ino() == INITIAL_PID_NAMESPACE)
 }
 
 /// Runs `work` once inside each namespace, on a thread of its own, so that this one stays where it

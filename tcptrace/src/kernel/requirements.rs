@@ -1,12 +1,17 @@
 //! What this machine must allow, and the fix for what it does not.
 
-use std::{fs, path::Path};
+mod capabilities;
+mod memlock;
+mod processes;
+
+use std::{fs, io, path::Path};
 
 use anyhow::{Error, anyhow};
-use procfs::{KernelVersion, process::Process};
-use rustix::process::{Resource, Rlimit, setrlimit};
+use procfs::KernelVersion;
 
 use super::{loader, tracepoint_format};
+pub(super) use memlock::raise as raise_memlock_limit;
+pub use processes::hidden as hidden_processes;
 
 /// The oldest kernel with a ring buffer and the boot-time clock helper.
 const OLDEST: KernelVersion = KernelVersion { major: 5, minor: 8, patch: 0 };
@@ -35,49 +40,14 @@ pub struct Requirement {
     pub fix: Option<String>,
 }
 
-/// A capability that tracing may need.
-struct Capability {
-    name: &'static str,
-    bit: u32,
-    required: bool,
-    purpose: &'static str,
-}
-
-const CAP_SYS_ADMIN: u32 = 21;
-const CAPABILITIES: [Capability; 5] = [
-    Capability { name: "CAP_BPF", bit: 39, required: true, purpose: "load the kernel programs" },
-    Capability {
-        name: "CAP_PERFMON",
-        bit: 38,
-        required: true,
-        purpose: "attach the kernel programs",
-    },
-    Capability {
-        name: "CAP_SYS_ADMIN",
-        bit: CAP_SYS_ADMIN,
-        required: false,
-        purpose: "see existing sockets of other network namespaces",
-    },
-    Capability {
-        name: "CAP_SYS_PTRACE",
-        bit: 19,
-        required: false,
-        purpose: "find namespaces and owners among other users' processes",
-    },
-    Capability {
-        name: "CAP_NET_ADMIN",
-        bit: 12,
-        required: false,
-        purpose: "read all that netlink tells of existing sockets, where the iterator cannot run",
-    },
-];
-
 /// Looks at everything that can be looked at without loading a program.
 #[must_use]
 pub fn check() -> Vec<Requirement> {
     let mut found = vec![build(), kernel()];
-    found.extend(capabilities());
+    found.extend(capabilities::all());
     found.extend([btf(), tracefs(), lockdown(), perf_event_paranoid()]);
+    found.extend(memlock::limit());
+    found.push(processes::seen());
     found
 }
 
@@ -94,15 +64,6 @@ pub(super) fn explain(error: &Error) -> Error {
             "cannot trace: the kernel refused ({}); `tcptrace doctor` tells what this machine allows",
             error.root_cause()
         ),
-    }
-}
-
-/// Kernels before 5.11 charge maps to `RLIMIT_MEMLOCK`. Where raising it is refused the limit does
-/// not matter, or the load fails with a better message than this could give.
-pub(super) fn raise_memlock_limit() {
-    let unlimited = Rlimit { current: None, maximum: None };
-    if let Err(error) = setrlimit(Resource::Memlock, unlimited) {
-        log::debug!("RLIMIT_MEMLOCK stays as it is: {error}");
     }
 }
 
@@ -144,36 +105,6 @@ fn kernel() -> Requirement {
     }
 }
 
-fn capabilities() -> Vec<Requirement> {
-    let effective = Process::myself()
-        .and_then(|process| process.status())
-        .map(|status| status.capeff)
-        .unwrap_or(0);
-    if effective == 0 {
-        return vec![Requirement {
-            name: "privileges",
-            status: Status::Missing,
-            found: "you are not root and have no capabilities".to_owned(),
-            fix: Some("run it with sudo, or give it CAP_BPF and CAP_PERFMON".to_owned()),
-        }];
-    }
-    CAPABILITIES.iter().map(|capability| judge(capability, effective)).collect()
-}
-
-/// `CAP_SYS_ADMIN` includes `CAP_BPF` and `CAP_PERFMON` (`bpf_capable`, `perfmon_capable`, 5.8+).
-fn judge(capability: &Capability, effective: u64) -> Requirement {
-    let has = |bit: u32| effective & (1 << bit) != 0;
-    if has(capability.bit) || (capability.required && has(CAP_SYS_ADMIN)) {
-        return good(capability.name, "held");
-    }
-    Requirement {
-        name: capability.name,
-        status: if capability.required { Status::Missing } else { Status::Limited },
-        found: format!("not held; needed to {}", capability.purpose),
-        fix: Some(format!("run it with sudo, or give it {}", capability.name)),
-    }
-}
-
 fn btf() -> Requirement {
     const NAME: &str = "BTF";
     let path = loader::btf_path();
@@ -194,19 +125,21 @@ fn btf() -> Requirement {
 /// Only the fallback needs tracefs, so without BTF its absence is fatal.
 fn tracefs() -> Requirement {
     const NAME: &str = "tracefs";
-    if let Some(mount) = tracepoint_format::tracefs() {
-        return good(NAME, mount.display().to_string());
+    let (problem, fix) = match tracepoint_format::tracefs() {
+        Ok(mount) => return good(NAME, mount.display().to_string()),
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            ("not readable", "run it with sudo, or give it CAP_DAC_READ_SEARCH")
+        }
+        Err(_) => ("not mounted", "mount -t tracefs tracefs /sys/kernel/tracing"),
+    };
+    if loader::btf_path().is_file() {
+        return good(NAME, format!("{problem}, and not needed"));
     }
-    let needed = !loader::btf_path().is_file();
     Requirement {
         name: NAME,
-        status: if needed { Status::Missing } else { Status::Good },
-        found: if needed {
-            "not mounted, and without BTF it is needed".to_owned()
-        } else {
-            "not mounted, and not needed".to_owned()
-        },
-        fix: needed.then(|| "mount -t tracefs tracefs /sys/kernel/tracing".to_owned()),
+        status: Status::Missing,
+        found: format!("{problem}, and without BTF it is needed"),
+        fix: Some(fix.to_owned()),
     }
 }
 
@@ -242,30 +175,4 @@ fn perf_event_paranoid() -> Requirement {
         };
     }
     good(NAME, level)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{CAP_SYS_ADMIN, CAPABILITIES, Status, judge};
-
-    #[test]
-    fn each_missing_capability_is_named_with_its_fix() {
-        for capability in &CAPABILITIES {
-            let judged = judge(capability, 1);
-            assert_ne!(judged.status, Status::Good, "{}", capability.name);
-            assert!(judged.fix.expect("a fix").ends_with(capability.name));
-            assert_eq!(judge(capability, 1 << capability.bit).status, Status::Good);
-        }
-    }
-
-    #[test]
-    fn sys_admin_stands_for_the_capabilities_split_from_it() {
-        for capability in &CAPABILITIES {
-            let status = judge(capability, 1 << CAP_SYS_ADMIN).status;
-            assert_eq!(
-                status == Status::Good,
-                capability.required || capability.bit == CAP_SYS_ADMIN
-            );
-        }
-    }
 }

@@ -1,10 +1,7 @@
 //! The running kernel as a source of events.
 
 use std::{
-    collections::BTreeMap,
-    fs::{self, File},
-    os::unix::fs::MetadataExt as _,
-    process, thread,
+    collections::BTreeMap, fs::File, os::unix::fs::MetadataExt as _, process, thread,
     time::Duration,
 };
 
@@ -41,9 +38,6 @@ const IDLE_INTERVAL: Duration = Duration::from_millis(64);
 const ASLEEP_INTERVAL: Duration = Duration::from_secs(1);
 /// Records taken out in one go, so that a flood cannot keep the loop from its other duties.
 const MAX_BATCH: usize = 65_536;
-
-/// Inode number of the pid namespace that the system began with (`PROC_PID_INIT_INO`).
-const INITIAL_PID_NAMESPACE: u64 = 0xEFFF_FFFC;
 
 /// What to trace, and how.
 #[derive(Clone, Debug)]
@@ -314,9 +308,7 @@ impl KernelSource {
     /// found by what we hold.
     #[must_use]
     pub fn own_pid(&self) -> u32 {
-        if fs::metadata("/proc/self/ns/pid")
-            .is_ok_and(|namespace| namespace.ino() == INITIAL_PID_NAMESPACE)
-        {
+        if namespaces::in_initial_pid_namespace() {
             return process::id();
         }
         self.holder_of_ours().unwrap_or_else(|| {

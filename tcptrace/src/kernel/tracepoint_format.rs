@@ -1,8 +1,8 @@
 //! The `format` file of `sock:inet_sock_set_state`: does the classic program read what is there?
 
-use std::{fs, path::Path};
+use std::{fs, io, path::Path};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 
 /// Where tracefs may be mounted.
 const MOUNTS: [&str; 2] = ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"];
@@ -23,9 +23,20 @@ const EXPECTED: [(&str, u32, u32); 11] = [
     ("daddr_v6", 56, 16),
 ];
 
-/// Whether tracefs is mounted with events in it.
-pub(crate) fn tracefs() -> Option<&'static Path> {
-    MOUNTS.iter().map(Path::new).find(|mount| mount.join("events").is_dir())
+/// Where tracefs is mounted with events in it.
+///
+/// # Errors
+/// If it is nowhere, or may be there but not be looked into.
+pub(crate) fn tracefs() -> io::Result<&'static Path> {
+    let mut problem = io::Error::from(io::ErrorKind::NotFound);
+    for mount in MOUNTS.map(Path::new) {
+        match fs::metadata(mount.join("events")) {
+            Ok(events) if events.is_dir() => return Ok(mount),
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => problem = error,
+            _ => {}
+        }
+    }
+    Err(problem)
 }
 
 /// Compares the running kernel's record with what the program reads.
@@ -33,9 +44,10 @@ pub(crate) fn tracefs() -> Option<&'static Path> {
 /// # Errors
 /// If tracefs is not there, the tracepoint is missing, or its record is laid out differently.
 pub(super) fn check() -> Result<()> {
-    let Some(mount) = tracefs() else {
-        bail!("tracefs is not mounted");
-    };
+    let mount = tracefs().map_err(|error| match error.kind() {
+        io::ErrorKind::PermissionDenied => anyhow!("tracefs may not be read"),
+        _ => anyhow!("tracefs is not mounted"),
+    })?;
     let path = mount.join(EVENT).join("format");
     let text =
         fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;

@@ -8,7 +8,13 @@ use std::{
 use anyhow::Result;
 
 use super::{Budget, Command, Ended, Live, Outcome, SNAPSHOT_INTERVAL, Sink, Stop};
-use crate::{kernel::KernelSource, pipeline::Pipeline};
+use crate::{
+    kernel::{
+        KernelSource,
+        privileges::{self, Needs},
+    },
+    pipeline::Pipeline,
+};
 
 /// Snapshots may take up to one part in this many of the time: more than usual, for what is stuck only
 /// for a while must not pass between two of them.
@@ -51,6 +57,8 @@ impl Live<'_> {
     ) -> Result<(Outcome, Ended)> {
         self.snapshot();
         command.start()?;
+        // It has all that its user has; we keep what ends processes of it that have become others'.
+        privileges::keep_only(Needs { signals: true, ..Needs::of_looking(None) });
         let mut ended = None;
         while ended.is_none() {
             let limit = self.time_to_deadline();

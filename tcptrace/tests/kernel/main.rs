@@ -26,12 +26,15 @@ mod explain;
 mod faults;
 mod guest;
 mod hooks;
+mod hostile;
 mod line;
 mod list;
+mod memlock;
 mod mode;
 mod namespace;
 mod nested;
 mod picture;
+mod privileges;
 mod readers;
 mod recorded;
 mod recorder;
@@ -109,6 +112,7 @@ fn of_mode(mode: Mode, mut arguments: Arguments) -> ExitCode {
     };
     arguments.test_threads = arguments.test_threads.or(Some(threads));
     let mut trials: Vec<Trial> = hooks::trial().into_iter().chain(scenarios::trials()).collect();
+    trials.push(memlock::trial());
     trials.push(verdict::noted(LIST, Vec::new(), list::run));
     let mut failed = libtest_mimic::run(&arguments, trials).has_failed();
     arguments.test_threads = Some(threads.min(STUCK_THREADS));
@@ -134,6 +138,7 @@ fn everything(mut arguments: Arguments) -> ExitCode {
     let mut trials = Vec::new();
     // The slowest come first, so that the others run beside them.
     trials.extend(hooks::trial());
+    trials.push(memlock::trial());
     trials.extend(scenarios::trials());
     trials.extend(stuck::trials());
     trials.push(Trial::test(
@@ -148,6 +153,8 @@ fn everything(mut arguments: Arguments) -> ExitCode {
     trials.extend(faults::trials());
     trials.extend(report::trials());
     trials.extend(surroundings::trials());
+    trials.extend(privileges::trials());
+    trials.extend(hostile::trials());
     trials.extend(self_check::trials());
     trials.extend(silent::trials());
     trials.extend(check::trials());

@@ -7,6 +7,7 @@ use libtest_mimic::Trial;
 use rustix::{
     mount::{MountFlags, MountPropagationFlags, mount, mount_change},
     process::Signal,
+    thread::CapabilitySet,
 };
 
 use crate::{
@@ -14,6 +15,7 @@ use crate::{
     hooks,
     mode::{self, Mode},
     namespace::Namespace,
+    privileges::{LOOKING, must_keep},
     surroundings::Run,
     sys, verdict,
 };
@@ -36,29 +38,57 @@ pub(crate) fn trial_of_mode(mode: Mode) -> Option<Trial> {
     // Before 5.12 programs are not kept from running.
     Some(match hooks::kernel_names("recursion_misses") {
         Ok(false) => verdict::absent(NAME, "programs that interrupts hide"),
-        _ => verdict::noted(NAME, Vec::new(), || play(FEWER, ENOUGH_OF_FEWER)),
+        _ => verdict::noted(NAME, Vec::new(), || {
+            let run = start()?;
+            hide(run.pid(), FEWER, ENOUGH_OF_FEWER)?;
+            most_is_told(run)
+        }),
     })
 }
 
-/// Most of it is told by the second program, and the rest is counted.
+/// Most of it is told by the second program, and the rest is counted. That program goes while nothing is
+/// hidden, and comes back although the privileges that it was loaded with are gone.
 pub(crate) fn run() -> Result<()> {
-    play(CONNECTIONS, ENOUGH)
+    let run = start()?;
+    let pid = run.pid();
+    must_keep(pid, LOOKING | CapabilitySet::SYS_ADMIN, 2)?;
+    let attached = links(pid)?;
+    let mut rounds = 0;
+    while links(pid)? >= attached {
+        rounds += 1;
+        ensure!(rounds <= ROUNDS, "{attached} programs are still attached after {ROUNDS} rounds");
+        churn(&Namespace::unwatched()?, CONNECTIONS)?;
+    }
+    hide(pid, CONNECTIONS, ENOUGH)?;
+    ensure!(links(pid)? == attached, "the second program did not come back");
+    most_is_told(run)
 }
 
-fn play(connections: usize, enough: u64) -> Result<()> {
-    let mut record = mode::tcptrace()?;
-    let mut run = Run::start(record.args(["record", "-o", "/dev/null"]))?;
-    let pid = run.pid();
+fn start() -> Result<Run> {
+    Run::start(mode::tcptrace()?.args(["record", "-o", "/dev/null"]))
+}
+
+/// Makes connections until so many of their events have been hidden.
+fn hide(pid: u32, connections: usize, enough: u64) -> Result<()> {
     let mut rounds = 0;
     while hidden(pid)? < enough {
         rounds += 1;
         ensure!(rounds <= ROUNDS, "only {} events were hidden in {ROUNDS} rounds", hidden(pid)?);
-        let busy: Vec<_> = (0..2).map(|_| thread::spawn(move || churn(connections))).collect();
+        let interrupted = move || {
+            let netns = Namespace::unwatched()?;
+            spread_segments(&netns)?;
+            churn(&netns, connections)
+        };
+        let busy: Vec<_> = (0..2).map(|_| thread::spawn(interrupted)).collect();
         for churn in busy {
             churn.join().ok().context("the churn panicked")??;
         }
     }
-    let hidden = hidden(pid)?;
+    Ok(())
+}
+
+fn most_is_told(mut run: Run) -> Result<()> {
+    let hidden = hidden(run.pid())?;
     let rest = run.stop(Signal::INT)?;
     let lost = rest.iter().find_map(|line| line.split_once(" lost to recursion"));
     let lost: u64 = match lost {
@@ -69,9 +99,14 @@ fn play(connections: usize, enough: u64) -> Result<()> {
     Ok(())
 }
 
-fn churn(connections: usize) -> Result<()> {
-    let netns = Namespace::unwatched()?;
-    // Segments go to any processor, which they interrupt wherever it is.
+fn churn(netns: &Namespace, connections: usize) -> Result<()> {
+    let actor = Actor::spawn("churn", netns)?;
+    actor.tell(&format!("churn {connections} 4 client"), PATIENCE)?.done()?;
+    Ok(())
+}
+
+/// Has segments go to any processor, which they interrupt wherever it is.
+fn spread_segments(netns: &Namespace) -> Result<()> {
     let processors = thread::available_parallelism()?.get().min(32);
     let mask = format!("{:x}", (1_u64 << processors) - 1);
     netns.enter("spread", move || {
@@ -80,10 +115,17 @@ fn churn(connections: usize) -> Result<()> {
         mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)?;
         mount("sysfs", "/sys", "sysfs", MountFlags::empty(), None).context("cannot mount /sys")?;
         Ok(fs::write("/sys/class/net/lo/queues/rx-0/rps_cpus", mask)?)
-    })?;
-    let actor = Actor::spawn("churn", &netns)?;
-    actor.tell(&format!("churn {connections} 4 client"), PATIENCE)?.done()?;
-    Ok(())
+    })
+}
+
+/// How many programs are attached.
+fn links(pid: u32) -> Result<usize> {
+    let mut count = 0;
+    for file in fs::read_dir(format!("/proc/{pid}/fdinfo"))? {
+        let text = fs::read_to_string(file?.path()).unwrap_or_default();
+        count += usize::from(text.contains("link_type:"));
+    }
+    Ok(count)
 }
 
 /// How often the kernel did not run the program that most was hidden from.

@@ -1,4 +1,4 @@
-//! The program where something is missing: BTF, tracefs, capabilities, a reader.
+//! The program where something is missing: BTF, tracefs, a reader.
 
 use std::{
     fs,
@@ -25,13 +25,12 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) fn trials() -> Vec<Trial> {
     type Test = fn() -> Result<()>;
-    let tests: [(&str, Test); 10] = [
+    let tests: [(&str, Test); 9] = [
         ("without BTF the classic tracepoint claims nothing", without_btf),
         ("without BTF and tracefs the fix is named", without_btf_and_tracefs),
         ("without BTF the list comes from netlink and /proc", list_without_btf),
         ("an MPTCP listener belongs to who holds it", mptcp),
         ("filters reach into the kernel and lose nothing", filtered),
-        ("each missing capability is named", missing_capabilities),
         ("a closed pipe ends the run quietly", closed_pipe),
         ("SIGTERM ends the run in order", terminated),
         ("a signal while it starts ends it in order too", stopped_early),
@@ -162,30 +161,6 @@ fn filtered() -> Result<()> {
         ensure!(filter[0] != "-D" || of_port(other) == 0, "{filter:?} let others pass: {seen:?}");
     }
     Ok(())
-}
-
-fn missing_capabilities() -> Result<()> {
-    for (held, missing) in [("+bpf", "CAP_PERFMON"), ("+perfmon", "CAP_BPF")] {
-        let mut run = Run::start(&mut with_capabilities(held))?;
-        let line = run.line(|_| true)?;
-        ensure!(
-            line.starts_with(&format!("tcptrace: cannot trace: {missing}: not held")),
-            "{line}"
-        );
-        ensure!(line.ends_with(&format!("run it with sudo, or give it {missing}")), "{line}");
-        ensure!(run.status()? == Some(3));
-    }
-    let mut run = Run::start(&mut with_capabilities("+bpf,+perfmon"))?;
-    run.line(|line| line.starts_with("PID"))?;
-    run.stop(Signal::INT)?;
-    Ok(())
-}
-
-fn with_capabilities(held: &str) -> Command {
-    let mut command = Command::new("setpriv");
-    let set = format!("-all,{held}");
-    command.args(["--bounding-set", &set, "--inh-caps", "-all", PROGRAM, "watch"]);
-    command
 }
 
 fn closed_pipe() -> Result<()> {

@@ -3,13 +3,17 @@
 use std::process::Command;
 
 use anyhow::{Result, ensure};
+use rustix::thread::CapabilitySet;
 
 use super::{
     Test,
     leaks::{Stranger, leak, names},
     run::{PROGRAM, Remote, Run},
 };
-use crate::namespace::Namespace;
+use crate::{
+    namespace::Namespace,
+    privileges::{LOOKING, must_keep},
+};
 
 pub(super) const TESTS: &[(&str, Test)] = &[
     ("the command's status is passed on", passed_on),
@@ -18,6 +22,7 @@ pub(super) const TESTS: &[(&str, Test)] = &[
     ("without BTF the command is not started", without_btf),
     ("the report follows what the command prints", order_of_output),
     ("a report that cannot be written leaves nothing running", full_stdout),
+    ("tcptrace drops its privileges, the command does not", privileges),
     ("the command gets streams, arguments and nothing else", what_it_gets),
 ];
 
@@ -148,12 +153,12 @@ fn full_stdout() -> Result<()> {
     Ok(())
 }
 
-/// The words as they are, the input, no descriptor of tcptrace's own, and no signal that is blocked or
-/// ignored: all as without it.
+/// The words as they are, the input, no descriptor of tcptrace's own, no signal that is blocked or
+/// ignored, and all privileges: as without it.
 fn what_it_gets() -> Result<()> {
     let netns = Namespace::new()?;
-    let script = "for word; do echo \"$word\"; done; ulimit -a; grep ^Sig /proc/self/status; \
-                  readlink /proc/self/fd/*; read line; echo \"$line\"";
+    let script = "for word; do echo \"$word\"; done; ulimit -a; grep -E '^(Sig|Cap|NoNew)' \
+                  /proc/self/status; readlink /proc/self/fd/*; read line; echo \"$line\"";
     let words = ["sh", "-c", script, "sh", "--json", "a  b", "--", ""];
     let mut with = Command::new(PROGRAM);
     with.args(["check", "--settle", "0s", "--"]).args(words);
@@ -184,4 +189,17 @@ fn comparable(line: &str) -> String {
         _ if line.starts_with("/proc/") => line.replace(|c: char| c.is_ascii_digit(), ""),
         _ => line.to_owned(),
     }
+}
+
+/// `CAP_KILL` stays, to end what the command leaves running as another user.
+fn privileges() -> Result<()> {
+    let netns = Namespace::new()?;
+    let script = "setpriv --reuid 65534 sleep 1000 & echo ready; read line";
+    let mut run = Run::of_script(&netns, &["--settle", "0s"], script)?;
+    run.hear("ready")?;
+    let kept = LOOKING | CapabilitySet::SYS_ADMIN | CapabilitySet::KILL;
+    must_keep(run.pid(), kept, 1)?;
+    run.go_on()?;
+    run.end()?.must_be(0)?;
+    Ok(())
 }
