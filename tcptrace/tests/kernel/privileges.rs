@@ -1,12 +1,14 @@
 //! What a run may do: what it keeps of root's capabilities after its start, and what each capability
 //! gives to somebody who is not root.
 
+mod copy;
+mod held;
+
 use std::{
     fs,
     os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown},
     path::{Path, PathBuf},
-    process::{Command, Output},
-    sync::atomic::{AtomicU32, Ordering},
+    process::Command,
     time::{Duration, Instant},
 };
 
@@ -17,18 +19,14 @@ use rustix::{
     process::{Signal, kill_process},
     thread::{CapabilitySet, capabilities},
 };
-use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::{
-    cast::Actor, namespace::Namespace, needing_root, recorder::PROGRAM, surroundings::Run,
-};
+use crate::{needing_root, recorder::PROGRAM, surroundings::Run, sys};
+use copy::Copy;
+use held::Held;
 
 const UNIT: &str = include_str!("../../../dist/tcptrace-record.service");
 const PATIENCE: Duration = Duration::from_secs(60);
-/// Users that have nothing but what they are given: another one for each trial, so that none sees processes
-/// of another.
-static NEXT_USER: AtomicU32 = AtomicU32::new(61_184);
 /// How somebody who is not root gets a whole answer.
 const ALL: &str = "+bpf,+perfmon,+sys_admin,+sys_ptrace,+dac_read_search";
 
@@ -262,131 +260,6 @@ fn unit() -> Result<()> {
         ensure!(report.status.success(), "{report:?}");
     }
     Ok(())
-}
-
-/// A copy of the program where every user may run it; the build folder may be closed to others.
-struct Copy {
-    folder: TempDir,
-    user: String,
-}
-
-impl Copy {
-    fn new() -> Result<Self> {
-        let folder = TempDir::new()?;
-        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755))?;
-        // By another process: were it open for writing in this one, a program that another trial starts
-        // could inherit that, and nobody may run the copy then.
-        let copied = Command::new("cp").arg(PROGRAM).arg(folder.path()).status()?;
-        ensure!(copied.success(), "room for a copy");
-        Ok(Self { folder, user: NEXT_USER.fetch_add(1, Ordering::Relaxed).to_string() })
-    }
-
-    /// A run by its user, with these capabilities.
-    fn with(&self, held: &str, arguments: &[&str]) -> Command {
-        let mut command = Command::new("setpriv");
-        command.args(["--reuid", &self.user, "--regid", &self.user, "--clear-groups"]);
-        command.args(["--inh-caps", held, "--ambient-caps", held]);
-        command.arg(self.path()).args(arguments);
-        command
-    }
-
-    fn path(&self) -> PathBuf {
-        self.folder.path().join("tcptrace")
-    }
-}
-
-/// A connection that its holder does not close although the other end did, in a namespace of its own.
-struct Held {
-    netns: Namespace,
-    actor: Actor,
-    port: u16,
-}
-
-/// What a run told of it.
-#[derive(Debug)]
-struct Told {
-    status: Option<i32>,
-    found: Option<Value>,
-    stderr: String,
-}
-
-impl Held {
-    fn new() -> Result<Self> {
-        let netns = Namespace::new()?;
-        let actor = Actor::spawn("holder", &netns)?;
-        for command in [
-            "listen l 127.0.0.1:7000",
-            "connect c 127.0.0.1:7000",
-            "accept s l",
-            "shutdown s",
-            "until c CLOSE_WAIT",
-        ] {
-            actor.tell(command, PATIENCE)?.done()?;
-        }
-        Ok(Self { netns, actor, port: 7000 })
-    }
-
-    fn look(&self, program: &Copy, held: &str, arguments: &[&str]) -> Result<Told> {
-        self.look_from(self, program, held, arguments)
-    }
-
-    fn look_from(
-        &self,
-        place: &Self,
-        program: &Copy,
-        held: &str,
-        arguments: &[&str],
-    ) -> Result<Told> {
-        let mut command = program.with(held, arguments);
-        command.arg("--json");
-        self.told(place.run(command)?)
-    }
-
-    fn look_without_btf(&self, program: &Copy, held: &str) -> Result<Told> {
-        let script = "test -d /sys/kernel/tracing/events || mount -t tracefs none \
-                      /sys/kernel/tracing && exec \"$0\" \"$@\"";
-        let mut around = Command::new("unshare");
-        around.args(["--mount", "sh", "-c", script]).env("TCPTRACE_BTF", "/nowhere/vmlinux");
-        self.of(around, &program.with(held, &["list", "--json"]))
-    }
-
-    /// A command within another one that prepares its surroundings.
-    fn of(&self, mut around: Command, command: &Command) -> Result<Told> {
-        around.arg(command.get_program()).args(command.get_args());
-        self.told(self.run(around)?)
-    }
-
-    fn run(&self, mut command: Command) -> Result<Output> {
-        self.netns.enter("starter", move || Ok(command.output()?))
-    }
-
-    fn told(&self, output: Output) -> Result<Told> {
-        let stdout = String::from_utf8(output.stdout)?;
-        let lines = stdout.lines().map(serde_json::from_str);
-        let lines: Vec<Value> = lines.collect::<Result<_, _>>()?;
-        // Without BTF namespaces are known by netlink as well.
-        let is_it = |line: &Value| {
-            line["netns"] == self.netns.inode()
-                && line["rport"] == self.port
-                && line["state"] == "CLOSE_WAIT"
-        };
-        Ok(Told {
-            status: output.status.code(),
-            found: lines.into_iter().find(is_it),
-            stderr: String::from_utf8(output.stderr)?,
-        })
-    }
-}
-
-impl Told {
-    fn owner(&self) -> Result<&Value> {
-        let found = self.found.as_ref().with_context(|| format!("not found: {self:?}"))?;
-        found["owners"].get(0).with_context(|| format!("no owner: {self:?}"))
-    }
-
-    fn says(&self, what: &str) -> bool {
-        self.stderr.contains(what)
-    }
 }
 
 /// Waits for what nothing announces.
