@@ -79,6 +79,7 @@ fn hook_record(hook: &Hook) -> HookRecord {
             HookKind::Destroyed => KIND_DESTROYED,
             HookKind::ResetReceived => KIND_RESET_RECEIVED,
             HookKind::ResetSent => KIND_RESET_SENT,
+            other => unreachable!("no traffic has {other:?}"),
         },
         boot_ns: hook.at.0,
         skaddr: hook.skaddr,

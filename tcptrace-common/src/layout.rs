@@ -59,6 +59,8 @@ layout! {
     cookie = "sock_common" "skc_cookie" true;
     /// `SOCK_DEAD` and its kin.
     flags = "sock_common" "skc_flags" true;
+    /// Pointer to the protocol's operations.
+    prot = "sock_common" "skc_prot" false;
     /// 1 while a task owns the socket's lock.
     lock_owned = "sock" "sk_lock.owned" true;
     /// Pending error.
@@ -153,6 +155,8 @@ layout! {
     /// When a minisock, or the socket before it, last got a segment with a timestamp: seconds of the
     /// monotonic clock.
     tw_stamp = "tcp_timewait_sock" "tw_ts_recent_stamp" false;
+    /// Name of a protocol.
+    prot_name = "proto" "name" false;
     /// Expiry of a half-open request, jiffies.
     req_expires = "request_sock" "rsk_timer.expires" false;
     /// SYN-ACKs sent again for a half-open request.

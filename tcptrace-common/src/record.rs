@@ -16,8 +16,19 @@ pub const KIND_RESET_RECEIVED: u8 = 3;
 pub const KIND_RESET_SENT: u8 = 4;
 /// [`ForkRecord`]: a process began another.
 pub const KIND_FORK: u8 = 5;
+/// [`AcceptRecord`]: a task accepted a connection.
+pub const KIND_ACCEPTED: u8 = 6;
+/// Value of [`HookRecord::kind`]: `inet_twsk_alloc`; the state is that of the minisock that was made in the
+/// socket's place, CLOSE if none was.
+pub const KIND_MINISOCK: u8 = 7;
+/// Value of [`MinisockRecord::kind`]: the peer's FIN has reached a minisock, which is in TIME_WAIT now.
+pub const KIND_TIME_WAIT: u8 = 8;
+/// Value of [`MinisockRecord::kind`]: a segment came that is answered with a reset.
+pub const KIND_MINISOCK_RESET: u8 = 9;
+/// Value of [`MinisockRecord::kind`]: the minisock is gone.
+pub const KIND_MINISOCK_ENDED: u8 = 10;
 /// One more than the highest kind: the length of an array indexed by kind.
-pub const KINDS: usize = 6;
+pub const KINDS: usize = 11;
 
 /// [`TransitionRecord::flags`]: a task owned the socket's lock, so pid and comm are of a user of it.
 pub const FLAG_OWNED: u8 = 1;
@@ -124,9 +135,9 @@ pub const LONGEST_TRANSITION: usize =
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Pod, Zeroable)]
 pub struct HookRecord {
-    /// [`KIND_DESTROYED`], [`KIND_RESET_RECEIVED`] or [`KIND_RESET_SENT`].
+    /// [`KIND_DESTROYED`], [`KIND_RESET_RECEIVED`], [`KIND_RESET_SENT`] or [`KIND_MINISOCK`].
     pub kind: u8,
-    /// State of the socket at that time.
+    /// State of the socket at that time, or of its minisock.
     pub state: u8,
     /// Keeps the fields aligned.
     pub reserved: u16,
@@ -138,6 +149,57 @@ pub struct HookRecord {
     pub skaddr: u64,
     /// Socket cookie; 0 unknown.
     pub cookie: u64,
+}
+
+/// A connection got its owner.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Pod, Zeroable)]
+pub struct AcceptRecord {
+    /// [`KIND_ACCEPTED`].
+    pub kind: u8,
+    /// Keeps the fields aligned.
+    pub reserved: [u8; 3],
+    /// Thread group of the task that accepted.
+    pub pid: u32,
+    /// When.
+    pub boot_ns: u64,
+    /// Address of the `struct sock` that was accepted.
+    pub skaddr: u64,
+    /// Socket cookie; 0 unknown.
+    pub cookie: u64,
+    /// Command name of the task, zero-padded, any bytes.
+    pub comm: [u8; 16],
+}
+
+/// What happened to a minisock. It carries both ends, because nothing else may name the connection: kernels
+/// before 5.12 have no cookie for it.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Pod, Zeroable)]
+pub struct MinisockRecord {
+    /// [`KIND_TIME_WAIT`], [`KIND_MINISOCK_RESET`] or [`KIND_MINISOCK_ENDED`].
+    pub kind: u8,
+    /// `AF_INET` (2) or `AF_INET6` (10).
+    pub family: u8,
+    /// Local port.
+    pub lport: u16,
+    /// Remote port.
+    pub rport: u16,
+    /// Keeps the fields aligned.
+    pub reserved: u16,
+    /// When.
+    pub boot_ns: u64,
+    /// Address of the minisock.
+    pub skaddr: u64,
+    /// Socket cookie; 0 unknown.
+    pub cookie: u64,
+    /// Local address.
+    pub laddr: [u8; 16],
+    /// Remote address.
+    pub raddr: [u8; 16],
+    /// Inode number of the network namespace.
+    pub netns: u32,
+    /// Keeps the size a multiple of eight.
+    pub reserved2: u32,
 }
 
 /// A process began another.
@@ -275,6 +337,8 @@ const _: () = assert!(size_of::<TransitionRecord>() == 56);
 const _: () = assert!(LONGEST_TRANSITION == 144);
 const _: () = assert!(size_of::<HookRecord>() == 32);
 const _: () = assert!(size_of::<ForkRecord>() == 24);
+const _: () = assert!(size_of::<AcceptRecord>() == 48);
+const _: () = assert!(size_of::<MinisockRecord>() == 72);
 const _: () = assert!(size_of::<SocketRecord>() == 144);
 const _: () = assert!(size_of::<OwnerRecord>() == 56);
 

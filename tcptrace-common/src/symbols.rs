@@ -21,6 +21,17 @@ pub const SEND_RESET: &str = "send_reset";
 pub const SEND_RESET_NO_REASON: &str = "send_reset_no_reason";
 /// Program on the BTF tracepoint `sched_process_fork`.
 pub const PROCESS_FORK: &str = "process_fork";
+/// Program on the return of `inet_csk_accept` where that has two arguments.
+pub const ACCEPT: &str = "accept";
+/// Program on the return of `inet_csk_accept` where that has four arguments.
+pub const ACCEPT_FOUR: &str = "accept_four";
+/// Program on the return of `inet_twsk_alloc`.
+pub const MINISOCK_MADE: &str = "minisock_made";
+/// Programs on the return of `tcp_timewait_state_process`, by its number of arguments.
+pub const MINISOCK_ANSWERED: [(u32, &str); 3] =
+    [(3, "minisock_answered_three"), (4, "minisock_answered_four"), (5, "minisock_answered_five")];
+/// Program on a function that the kernel calls at the end of each minisock.
+pub const MINISOCK_ENDED: &str = "minisock_ended";
 /// Iterator `iter/tcp`: every socket of one network namespace.
 pub const ITER_TCP: &str = "iter_tcp";
 /// Iterator `iter/task_file`: every descriptor of the machine that is a TCP socket.

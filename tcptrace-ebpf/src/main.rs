@@ -6,6 +6,8 @@
 )]
 
 #[cfg(target_arch = "bpf")]
+mod accept;
+#[cfg(target_arch = "bpf")]
 mod destroy;
 #[cfg(target_arch = "bpf")]
 mod emit;
@@ -21,6 +23,8 @@ mod iter_task_file;
 mod iter_tcp;
 #[cfg(target_arch = "bpf")]
 mod log;
+#[cfg(target_arch = "bpf")]
+mod minisock;
 #[cfg(target_arch = "bpf")]
 mod queue;
 #[cfg(target_arch = "bpf")]

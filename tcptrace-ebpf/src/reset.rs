@@ -49,24 +49,28 @@ pub(crate) unsafe fn emit_hook(kind: u8, sk: *const u8, reason: u32) {
     if sk.is_null() {
         return;
     }
-    // SAFETY: namespace and remote port are of `sock_common`, with which every shape begins.
-    unsafe {
-        if setting!(netns) != 0 && netns(sk) != setting!(netns) {
-            return;
-        }
-        // The local port may be given back already.
-        if !filter::wants_ports(CLOSE, 0, u16::from_be(load::<u16>(sk, offset!(dport)))) {
-            return;
-        }
+    // SAFETY: the state is of `sock_common`, with which every shape begins.
+    unsafe { emit_hook_in(load(sk, offset!(state)), kind, sk, reason) };
+}
+
+/// [`emit_hook`] of a socket that is to be called in this state.
+///
+/// # Safety
+/// `sk` must be a BTF pointer to a socket of any shape.
+#[inline(always)]
+pub(crate) unsafe fn emit_hook_in(state: u8, kind: u8, sk: *const u8, reason: u32) {
+    // SAFETY: as the caller promises.
+    if !unsafe { is_wanted(sk) } {
+        return;
     }
     let Some(mut entry) = emit::reserve::<HookRecord>(kind) else {
         return;
     };
-    // SAFETY: the fields are of `sock_common`, with which every shape begins.
+    // SAFETY: the cookie is of `sock_common`, with which every shape begins.
     unsafe {
         entry.write(HookRecord {
             kind,
-            state: load(sk, offset!(state)),
+            state,
             reserved: 0,
             reason,
             boot_ns: bpf_ktime_get_boot_ns(),
@@ -75,4 +79,27 @@ pub(crate) unsafe fn emit_hook(kind: u8, sk: *const u8, reason: u32) {
         });
     }
     emit::submit(entry);
+}
+
+/// Whether a filter can want what a hook has to say of this socket.
+///
+/// # Safety
+/// `sk` must be a BTF pointer to a socket of any shape.
+#[inline(always)]
+pub(crate) unsafe fn is_wanted(sk: *const u8) -> bool {
+    // SAFETY: the remote port is of `sock_common`. The local port may be given back already.
+    unsafe {
+        is_in_namespace(sk)
+            && filter::wants_ports(CLOSE, 0, u16::from_be(load::<u16>(sk, offset!(dport))))
+    }
+}
+
+/// Whether the socket is in the network namespace that is asked for, if one is.
+///
+/// # Safety
+/// `sk` must be a BTF pointer to a socket of any shape.
+#[inline(always)]
+pub(crate) unsafe fn is_in_namespace(sk: *const u8) -> bool {
+    // SAFETY: the namespace is of `sock_common`, with which every shape begins.
+    setting!(netns) == 0 || unsafe { netns(sk) } == setting!(netns)
 }

@@ -206,6 +206,29 @@ pub enum HookKind {
     ResetReceived,
     /// A reset was sent on behalf of the socket or minisock.
     ResetSent,
+    /// A process took the connection out of the accept queue.
+    Accepted(Process),
+    /// A minisock in TIME_WAIT was made, in whose favour the full socket is about to go.
+    TimeWaitMade,
+    /// The same, of an orphan in FIN_WAIT2.
+    OrphanMade,
+    /// The full socket is about to go, and there was no room for a minisock.
+    NoMinisock,
+    /// The peer's FIN has reached the minisock, which is in TIME_WAIT now.
+    MinisockGotFin(Ends),
+    /// A segment came to the minisock that is answered with a reset.
+    MinisockReset(Ends),
+    /// The minisock is gone.
+    MinisockEnded(Ends),
+}
+
+/// What names the connection of a minisock, which is no socket that was seen before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ends {
+    /// Inode number of the network namespace.
+    pub netns: u32,
+    /// Addresses and ports.
+    pub tuple: Tuple,
 }
 
 /// One socket in a dump.

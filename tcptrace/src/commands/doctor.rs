@@ -85,7 +85,7 @@ fn of_source(source: &KernelSource) -> Vec<Diagnosis> {
         mark: if hook.problem.is_none() { Mark::Good } else { Mark::Limited },
         found: match &hook.problem {
             None => format!("works: {}", hook.purpose),
-            Some(problem) => format!("off ({problem}); without it: {}", hook.purpose),
+            Some(problem) => format!("off ({problem}); lost with it: {}", hook.purpose),
         },
         fix: None,
     });

@@ -366,7 +366,7 @@ fn note_degradation(source: &KernelSource) {
     }
     for hook in source.hooks() {
         if let Some(problem) = &hook.problem {
-            log::info!("{} is off ({problem}); without it: {}", hook.name, hook.purpose);
+            log::info!("{} is off ({problem}); lost with it: {}", hook.name, hook.purpose);
         }
     }
 }

@@ -5,6 +5,7 @@
 //! bounded. (Format: Documentation/bpf/btf.rst, version 1, as of 7.2.)
 
 mod only;
+mod prototypes;
 
 use std::path::Path;
 
@@ -167,20 +168,6 @@ impl Btf {
         Some(found)
     }
 
-    /// Number of arguments of the tracepoint `name`, as a BTF program sees them; `None` if the
-    /// kernel has no such tracepoint.
-    #[must_use]
-    pub fn tracepoint_arguments(&self, name: &str) -> Option<u32> {
-        let typedef = self.find(&self.typedefs, &tracepoint_type(name))?;
-        let pointer = self.type_header(self.type_header(typedef)?.reference)?;
-        let prototype = self.type_header(pointer.reference)?;
-        if pointer.kind != KIND_PTR || prototype.kind != KIND_FUNC_PROTO {
-            return None;
-        }
-        // The first parameter is the probe's private data.
-        prototype.vlen.checked_sub(1)
-    }
-
     /// The number of the type that a program attaches to for an iterator of this kind.
     #[must_use]
     pub fn iterator_type(&self, kind: &str) -> Option<u32> {
@@ -283,11 +270,6 @@ impl Btf {
         let word = self.bytes.get(at..)?.first_chunk()?;
         Some(u32::from_ne_bytes(*word))
     }
-}
-
-/// The type that the kernel gives a tracepoint.
-fn tracepoint_type(tracepoint: &str) -> String {
-    format!("btf_trace_{tracepoint}")
 }
 
 /// Bytes that follow the header of a type.

@@ -1,5 +1,6 @@
 //! Records to events: every byte is checked, nothing is believed.
 
+mod hooks;
 mod sockets;
 
 use std::{
@@ -12,17 +13,15 @@ use bytemuck::AnyBitPattern;
 use tcptrace_common::{
     record::{
         AddressPart, CounterPart, FLAG_CLASSIC, FLAG_KERNEL, FLAG_OWNED, FLAG_REPAIR, ForkRecord,
-        HookRecord, KIND_DESTROYED, KIND_FORK, KIND_RESET_RECEIVED, KIND_RESET_SENT,
-        KIND_TRANSITION, PART_ADDRESSES, PART_CGROUP, PART_COMM, PART_COUNTERS, SHUTDOWN_SHIFT,
-        SOCK_DEAD, SOCK_DONE, TransitionRecord,
+        KIND_FORK, KIND_TRANSITION, PART_ADDRESSES, PART_CGROUP, PART_COMM, PART_COUNTERS,
+        SHUTDOWN_SHIFT, SOCK_DEAD, SOCK_DONE, TransitionRecord,
     },
     tcp_state::TcpState,
 };
 
 use crate::{
     event::{
-        Comm, Counters, Endpoint, Event, Fork, Hook, HookKind, Process, SocketFields, TIME_WAIT,
-        Transition, Tuple,
+        Comm, Counters, Endpoint, Event, Fork, Process, SocketFields, TIME_WAIT, Transition, Tuple,
     },
     time::Timestamp,
 };
@@ -39,15 +38,12 @@ const AF_INET6: u8 = 10;
 pub fn event(bytes: &[u8], jiffy_ns: u64) -> Option<Event> {
     match *bytes.first()? {
         KIND_TRANSITION => transition(bytes, jiffy_ns),
-        KIND_DESTROYED | KIND_RESET_RECEIVED | KIND_RESET_SENT => {
-            hook(&*read(bytes)?).map(Event::Hook)
-        }
         KIND_FORK => {
             let record: Cow<'_, ForkRecord> = read(bytes)?;
             let at = Timestamp(record.boot_ns);
             Some(Event::Fork(Fork { at, parent: record.parent, child: record.child }))
         }
-        _ => None,
+        _ => hooks::hook(bytes).map(Event::Hook),
     }
 }
 
@@ -151,21 +147,6 @@ fn counters(counted: &CounterPart, record: &TransitionRecord) -> Counters {
         retransmits: counted.retransmits,
         srtt_us: known(counted.srtt_us8 >> 3),
     }
-}
-
-fn hook(record: &HookRecord) -> Option<Hook> {
-    let kind = match record.kind {
-        KIND_DESTROYED => HookKind::Destroyed,
-        KIND_RESET_RECEIVED => HookKind::ResetReceived,
-        KIND_RESET_SENT => HookKind::ResetSent,
-        _ => return None,
-    };
-    Some(Hook {
-        at: Timestamp(record.boot_ns),
-        skaddr: record.skaddr,
-        cookie: known(record.cookie),
-        kind,
-    })
 }
 
 /// Builds a tuple from kernel bytes. An unspecified address means unknown, except the local one of

@@ -14,7 +14,7 @@ use tcptrace_common::{
 };
 
 use super::{
-    SourceOptions, bare_loader::bare_loader, btf::Btf, btf_bytes::OF_THE_KERNEL,
+    SourceOptions, bare_loader::bare_loader, btf::Btf, btf_bytes::OF_THE_KERNEL, functions,
     iterators::Iterators, layout, memory::Memory, queues::Queues, tracepoint_format,
 };
 
@@ -43,7 +43,7 @@ pub enum Mode {
 /// A helper hook, and why it is missing if it is.
 #[derive(Clone, Debug)]
 pub struct HookState {
-    /// Name of the kernel's tracepoint or iterator.
+    /// Name of the kernel's tracepoint, function or iterator.
     pub name: &'static str,
     /// What is lost without it.
     pub purpose: &'static str,
@@ -97,7 +97,7 @@ impl KernelBtf {
     /// What aya needs: the numbers of the types that programs are attached to. It would take ten times as
     /// long to read all of it.
     fn for_aya(&self) -> Result<AyaBtf> {
-        AyaBtf::parse(&self.ours.only(&TRACEPOINTS), Endianness::default())
+        AyaBtf::parse(&self.ours.only(&TRACEPOINTS, &functions::FUNCTIONS), Endianness::default())
             .context("cannot pass on the kernel's BTF")
     }
 }
@@ -146,6 +146,7 @@ fn load_btf(options: &SourceOptions, btf: &KernelBtf) -> Result<Programs> {
         problem,
     }];
     hooks.extend(attach_hooks(&mut ebpf, &btf.ours, &ayas));
+    hooks.extend(functions::attach(&mut ebpf, &btf.ours, &ayas));
     let iterators = Iterators::load(OBJECT, &btf.ours, &btf.layout, &settings)?;
     hooks.extend(iterator_hooks(&iterators));
     if options.log_programs {
@@ -356,12 +357,15 @@ fn attach_btf(
     program.attach().with_context(|| format!("cannot attach to the tracepoint {tracepoint}"))
 }
 
-fn program<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut aya::programs::Program> {
+pub(super) fn program<'a>(
+    ebpf: &'a mut Ebpf,
+    name: &str,
+) -> Result<&'a mut aya::programs::Program> {
     ebpf.program_mut(name).with_context(|| format!("the kernel object has no program {name}"))
 }
 
 /// Shortens a load error: the verifier's log goes to our log, not to the user.
-fn explain(error: ProgramError) -> anyhow::Error {
+pub(super) fn explain(error: ProgramError) -> anyhow::Error {
     if let ProgramError::LoadError { io_error, verifier_log } = error {
         log::debug!("verifier: {verifier_log}");
         return anyhow!(io_error).context("the kernel refused a program");

@@ -5,6 +5,7 @@ pub mod btf;
 mod btf_bytes;
 pub mod clock;
 pub mod decode;
+mod functions;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod holders;

@@ -40,6 +40,21 @@ enum OwnerKind {
     Unknown,
 }
 
+/// What a helper hook told of a connection last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// None told anything.
+    Nothing,
+    /// A reset arrived.
+    ResetReceived,
+    /// A minisock in TIME_WAIT takes its place.
+    TimeWait,
+    /// A minisock in FIN_WAIT2 takes its place.
+    Orphan,
+    /// There was no room for a minisock.
+    NoMinisock,
+}
+
 /// Time never measured, in [`Connection::states`], and moment never seen, in [`Connection::established`].
 const NEVER: u64 = u64::MAX;
 
@@ -77,7 +92,7 @@ pub struct Connection {
     kernel: bool,
     opened: bool,
     missed: bool,
-    reset_received: bool,
+    told: Told,
     states: [u64; STATE_SLOTS],
 }
 
@@ -202,15 +217,15 @@ impl Connection {
         self.missed = missed;
     }
 
-    /// Whether a reset arrived for it.
+    /// What a helper hook told of it last.
     #[must_use]
-    pub fn has_received_reset(&self) -> bool {
-        self.reset_received
+    pub fn told(&self) -> Told {
+        self.told
     }
 
-    /// A reset arrived for it.
-    pub fn receive_reset(&mut self) {
-        self.reset_received = true;
+    /// A helper hook tells this of it.
+    pub fn tell(&mut self, told: Told) {
+        self.told = told;
     }
 
     /// A dump spoke of it.

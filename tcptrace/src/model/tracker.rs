@@ -22,6 +22,7 @@ mod closing;
 mod dumps;
 mod found;
 mod held;
+mod hooks;
 pub mod known;
 mod sockets;
 

@@ -9,7 +9,7 @@ use tcptrace_common::tcp_state::TcpState;
 
 use super::{
     rows::{
-        CLOCK, DUMP_END, FORK, HOOK, HOOKS, LOSSES, LOST, OWNER, PROCESS, SHAPES, SNAPSHOT_END,
+        self, CLOCK, DUMP_END, FORK, HOOK, LOSSES, LOST, OWNER, PROCESS, SHAPES, SNAPSHOT_END,
         SOCKET, SYSCTLS, TICK, TIMERS, TRANSITION,
     },
     schema::{Block, Place},
@@ -17,8 +17,8 @@ use super::{
 };
 use crate::{
     event::{
-        Comm, Counters, DumpEnd, Endpoint, Event, Fork, Holder, Hook, Lost, Process,
-        ProcessDetails, Socket, SocketFields, Sysctl, Sysctls, Timer, Transition, Tuple,
+        Comm, Counters, DumpEnd, Endpoint, Ends, Event, Fork, Holder, Hook, HookKind, Lost,
+        Process, ProcessDetails, Socket, SocketFields, Sysctl, Sysctls, Timer, Transition, Tuple,
     },
     time::{ClockSample, Timestamp},
 };
@@ -47,7 +47,7 @@ impl Block {
                 at: at()?,
                 skaddr: get!(self, row, skaddr)?,
                 cookie: get!(self, row, cookie),
-                kind: at_place(&HOOKS, get!(self, row, hook)?)?,
+                kind: self.seen(row)?,
             }),
             SOCKET => Event::Socket(self.socket(row)?),
             DUMP_END => Event::DumpEnd(DumpEnd { started: at()?, netns: covered(text?)? }),
@@ -77,6 +77,24 @@ impl Block {
                 why: at_place(&LOSSES, get!(self, row, why)?)?,
             }),
             CLOCK => Event::Clock(ClockSample { boot: at()?, wall_ns: get!(self, row, wall_ns)? }),
+            _ => return None,
+        })
+    }
+
+    /// What a hook saw.
+    fn seen(&self, row: usize) -> Option<HookKind> {
+        let ends = || get!(self, row, netns).map(|netns| Ends { netns, tuple: self.tuple(row) });
+        Some(match get!(self, row, hook)? {
+            rows::DESTROYED => HookKind::Destroyed,
+            rows::RESET_RECEIVED => HookKind::ResetReceived,
+            rows::RESET_SENT => HookKind::ResetSent,
+            rows::ACCEPTED => HookKind::Accepted(self.process(row)?),
+            rows::TIME_WAIT_MADE => HookKind::TimeWaitMade,
+            rows::ORPHAN_MADE => HookKind::OrphanMade,
+            rows::NO_MINISOCK => HookKind::NoMinisock,
+            rows::MINISOCK_GOT_FIN => HookKind::MinisockGotFin(ends()?),
+            rows::MINISOCK_RESET => HookKind::MinisockReset(ends()?),
+            rows::MINISOCK_ENDED => HookKind::MinisockEnded(ends()?),
             _ => return None,
         })
     }

@@ -30,8 +30,18 @@ pub(super) const LOST: i8 = 9;
 pub(super) const CLOCK: i8 = 10;
 pub(super) const TICK: i8 = 11;
 
-pub(super) const HOOKS: [HookKind; 3] =
-    [HookKind::Destroyed, HookKind::ResetReceived, HookKind::ResetSent];
+// Places in `schema::Hooks`.
+pub(super) const DESTROYED: i8 = 0;
+pub(super) const RESET_RECEIVED: i8 = 1;
+pub(super) const RESET_SENT: i8 = 2;
+pub(super) const ACCEPTED: i8 = 3;
+pub(super) const TIME_WAIT_MADE: i8 = 4;
+pub(super) const ORPHAN_MADE: i8 = 5;
+pub(super) const NO_MINISOCK: i8 = 6;
+pub(super) const MINISOCK_GOT_FIN: i8 = 7;
+pub(super) const MINISOCK_RESET: i8 = 8;
+pub(super) const MINISOCK_ENDED: i8 = 9;
+
 pub(super) const SHAPES: [Shape; 3] = [Shape::Full, Shape::Minisock, Shape::Request];
 pub(super) const TIMERS: [TimerKind; 5] = [
     TimerKind::Off,
@@ -69,7 +79,7 @@ impl Block {
             Event::Transition(transition) => self.write_transition(row, transition),
             Event::Hook(hook) => {
                 set!(self, row, kind = HOOK, boot_ns = hook.at.0, skaddr = hook.skaddr);
-                set!(self, row, hook = place(&HOOKS, hook.kind));
+                set!(self, row, hook = self.write_seen(row, &hook.kind));
                 set_known!(self, row, cookie = hook.cookie);
             }
             Event::Socket(socket) => self.write_socket(row, socket),
@@ -158,6 +168,28 @@ impl Block {
             cgroup_id = transition.cgroup,
             orphan_lifetime_ns = transition.orphan_lifetime.map(nanoseconds),
         );
+    }
+
+    /// What a hook saw: what there is to say of it, and its place in the list.
+    fn write_seen(&mut self, row: usize, kind: &HookKind) -> i8 {
+        let (place, ends) = match kind {
+            HookKind::Destroyed => return DESTROYED,
+            HookKind::ResetReceived => return RESET_RECEIVED,
+            HookKind::ResetSent => return RESET_SENT,
+            HookKind::Accepted(process) => {
+                self.write_process(row, process);
+                return ACCEPTED;
+            }
+            HookKind::TimeWaitMade => return TIME_WAIT_MADE,
+            HookKind::OrphanMade => return ORPHAN_MADE,
+            HookKind::NoMinisock => return NO_MINISOCK,
+            HookKind::MinisockGotFin(ends) => (MINISOCK_GOT_FIN, ends),
+            HookKind::MinisockReset(ends) => (MINISOCK_RESET, ends),
+            HookKind::MinisockEnded(ends) => (MINISOCK_ENDED, ends),
+        };
+        set!(self, row, netns = ends.netns);
+        self.write_tuple(row, &ends.tuple);
+        place
     }
 
     fn write_socket(&mut self, row: usize, socket: &Socket) {

@@ -37,8 +37,9 @@ name_list!(
     "CLOSE_WAIT", "LAST_ACK", "LISTEN", "CLOSING", "NEW_SYN_RECV"
 );
 name_list!(
-    /// What a helper hook saw.
-    Hooks = "destroyed", "reset_received", "reset_sent"
+    /// What a helper hook saw; the order is that of `rows.rs`.
+    Hooks = "destroyed", "reset_received", "reset_sent", "accepted", "time_wait_made", "orphan_made",
+    "no_minisock", "minisock_got_fin", "minisock_reset", "minisock_ended"
 );
 name_list!(
     /// Which kernel structure stands for a connection.

@@ -173,8 +173,8 @@ mod tests {
     use super::{Compression, Encoder, Metadata};
     use crate::{
         event::{
-            Comm, Counters, DumpEnd, Endpoint, Event, Fork, Holder, Hook, HookKind, Lost, LostWhy,
-            Process, ProcessDetails, Shape, Socket, SocketFields, Sysctl, Sysctls, Timer,
+            Comm, Counters, DumpEnd, Endpoint, Ends, Event, Fork, Holder, Hook, HookKind, Lost,
+            LostWhy, Process, ProcessDetails, Shape, Socket, SocketFields, Sysctl, Sysctls, Timer,
             TimerKind, Transition, Tuple,
         },
         recording::Recording,
@@ -265,7 +265,19 @@ mod tests {
             Event::SnapshotEnd(AT),
             Event::Tick(AT),
         ];
-        for kind in [HookKind::Destroyed, HookKind::ResetReceived, HookKind::ResetSent] {
+        let ends = Ends { netns: 1, tuple: tuple([0x2001, 0xdb8, 0, 0, 0, 0, 0, 1], false) };
+        for kind in [
+            HookKind::Destroyed,
+            HookKind::ResetReceived,
+            HookKind::ResetSent,
+            HookKind::Accepted(process),
+            HookKind::TimeWaitMade,
+            HookKind::OrphanMade,
+            HookKind::NoMinisock,
+            HookKind::MinisockGotFin(ends),
+            HookKind::MinisockReset(ends),
+            HookKind::MinisockEnded(ends),
+        ] {
             events.push(Event::Hook(Hook { at: AT, skaddr: 1, cookie: None, kind }));
         }
         for why in

@@ -79,7 +79,7 @@ const SHOWN: usize = 3;
 pub(crate) fn trial_of_mode(mode: Mode) -> Trial {
     let limits = match mode {
         Mode::Classic => vec![classic::NAMESPACE, "owner", "TIME_WAIT"],
-        Mode::Btf => Vec::new(),
+        Mode::Btf | Mode::Fentry => Vec::new(),
     };
     verdict::noted("churn: every transition of 2,000 connections", limits, move || {
         play(FEWER, mode)
@@ -140,7 +140,7 @@ fn complaint(lines: &[&Line], mode: Mode, opener: u32) -> Option<String> {
     let is_active = first.from == "CLOSE";
     let whole = match (is_active, mode) {
         (true, Mode::Classic) => &ACTIVE_CLASSIC,
-        (true, Mode::Btf) => &ACTIVE,
+        (true, Mode::Btf | Mode::Fentry) => &ACTIVE,
         (false, _) => &PASSIVE,
     };
     let steps: Vec<(&str, &str)> =

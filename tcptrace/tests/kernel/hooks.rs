@@ -1,19 +1,20 @@
 //! Every helper program works that this kernel can run. Without them much is found out in other ways,
 //! so that no scenario would show that a kernel's verifier refuses one.
 
-use std::{fs, process::Command};
+use std::fs;
 
 use anyhow::{Context as _, Result, ensure};
 use libtest_mimic::Trial;
 use serde_json::Value;
 
 use crate::{
+    fentry,
     mode::{self, Mode},
     needing_root,
     verdict::{self, Verdict},
 };
 
-const NAME: &str = "hooks: each that this kernel can have works";
+pub(crate) const NAME: &str = "hooks: each that this kernel can have works";
 /// What `doctor` lists, and the helper of the kernel without which it cannot be.
 const HOOKS: [(&str, Option<&str>); 6] = [
     ("set_state_nested", None),
@@ -41,7 +42,7 @@ pub(crate) fn trial() -> Option<Trial> {
 }
 
 fn run() -> Result<()> {
-    let mut doctor = Command::new(env!("CARGO_BIN_EXE_tcptrace"));
+    let mut doctor = mode::tcptrace()?;
     let output = doctor.args(["doctor", "--json"]).output().context("cannot start tcptrace")?;
     let text = String::from_utf8(output.stdout)?;
     let lines = text.lines().map(serde_json::from_str).collect::<Result<Vec<Value>, _>>()?;
@@ -51,6 +52,11 @@ fn run() -> Result<()> {
         let line = line.with_context(|| format!("doctor does not name {hook}: {text}"))?;
         let works = line["status"] == "good";
         ensure!(works != lacking.contains(&hook), "{line}");
+    }
+    for function in fentry::FUNCTIONS {
+        let line = lines.iter().find(|line| line["name"] == function);
+        let line = line.with_context(|| format!("doctor does not name {function}: {text}"))?;
+        ensure!((line["status"] == "good") == fentry::works()?, "{line}");
     }
     Ok(())
 }

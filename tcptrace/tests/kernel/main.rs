@@ -24,6 +24,7 @@ mod compare;
 mod expect;
 mod explain;
 mod faults;
+mod fentry;
 mod guest;
 mod hooks;
 mod hostile;
@@ -35,6 +36,7 @@ mod namespace;
 mod nested;
 mod picture;
 mod privileges;
+mod proc_net;
 mod readers;
 mod recorded;
 mod recorder;
@@ -105,10 +107,14 @@ fn each() -> anyhow::Result<()> {
 
 /// What is played on other kernels: all that needs nothing but the suite, tcptrace, `ip` and `ss`.
 fn of_mode(mode: Mode, mut arguments: Arguments) -> ExitCode {
+    if matches!(fentry::is_forbidden(), Ok(true)) {
+        let nothing = verdict::absent(hooks::NAME, fentry::LEAVE);
+        return libtest_mimic::run(&arguments, vec![nothing]).exit_code();
+    }
     let threads = match mode {
         // Lines that name no namespace are told apart by when they come.
         Mode::Classic => 1,
-        Mode::Btf => FEWER_THREADS,
+        Mode::Btf | Mode::Fentry => FEWER_THREADS,
     };
     arguments.test_threads = arguments.test_threads.or(Some(threads));
     let mut trials: Vec<Trial> = hooks::trial().into_iter().chain(scenarios::trials()).collect();

@@ -14,26 +14,31 @@ pub(crate) const EACH: &str = "each";
 /// A way of tracing, of which the scenarios are played in each on other kernels.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Mode {
-    /// BTF tracepoint: every line is exact.
+    /// BTF tracepoint: every line is exact. Programs on functions are switched off.
     Btf,
+    /// The same, and programs on functions of the kernel: so are the ends of minisocks.
+    Fentry,
     /// The classic tracepoint, by hiding the kernel's BTF: what it cannot know must be null.
     Classic,
 }
 
 impl Mode {
-    pub(crate) const ALL: [Self; 2] = [Self::Btf, Self::Classic];
+    pub(crate) const ALL: [Self; 3] = [Self::Btf, Self::Fentry, Self::Classic];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Btf => "btf",
+            Self::Fentry => "fentry",
             Self::Classic => "classic",
         }
     }
 
     /// Makes a tracer use it.
     pub(crate) fn prepare(self, tracer: &mut Command) {
-        if self == Self::Classic {
-            tracer.env("TCPTRACE_BTF", "/nowhere/vmlinux");
+        match self {
+            Self::Btf => _ = tracer.env("TCPTRACE_FENTRY", "off"),
+            Self::Fentry => {}
+            Self::Classic => _ = tracer.env("TCPTRACE_BTF", "/nowhere/vmlinux"),
         }
     }
 }

@@ -9,6 +9,7 @@ mod diagram;
 mod findings;
 mod findings_script;
 mod gaps;
+mod hooks;
 mod identity;
 mod listening;
 mod look_alikes;

@@ -5,8 +5,8 @@ use std::{net::IpAddr, time::Duration};
 use proptest::{collection::vec, prelude::*};
 use tcptrace::{
     event::{
-        Comm, DumpEnd, Endpoint, Event, Holder, Hook, HookKind, Lost, LostWhy, Process, Shape,
-        Socket, SocketFields, Timer, TimerKind, Transition, Tuple,
+        Comm, DumpEnd, Endpoint, Ends, Event, Holder, Hook, HookKind, Lost, LostWhy, Process,
+        Shape, Socket, SocketFields, Timer, TimerKind, Transition, Tuple,
     },
     time::Timestamp,
 };
@@ -78,11 +78,7 @@ impl Host {
                 at,
                 skaddr: skaddr(socket),
                 cookie: cookie(socket, &mut dice),
-                kind: dice.one_of(&[
-                    HookKind::Destroyed,
-                    HookKind::ResetReceived,
-                    HookKind::ResetSent,
-                ]),
+                kind: hook(socket, &mut dice),
             }),
             175..215 => Event::Socket(self.row(socket, &mut dice)),
             215..240 => Event::DumpEnd(DumpEnd {
@@ -173,6 +169,23 @@ impl Host {
             cgroup: None,
         }
     }
+}
+
+fn hook(socket: u64, dice: &mut Dice) -> HookKind {
+    let ends = Ends { netns: 1, tuple: tuple(socket, dice) };
+    let process = process(dice);
+    dice.one_of(&[
+        HookKind::Destroyed,
+        HookKind::ResetReceived,
+        HookKind::ResetSent,
+        HookKind::Accepted(process),
+        HookKind::TimeWaitMade,
+        HookKind::OrphanMade,
+        HookKind::NoMinisock,
+        HookKind::MinisockGotFin(ends),
+        HookKind::MinisockReset(ends),
+        HookKind::MinisockEnded(ends),
+    ])
 }
 
 fn followers(state: TcpState) -> &'static [TcpState] {

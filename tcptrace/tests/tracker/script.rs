@@ -6,7 +6,9 @@
 //!                            classic; lo=10.0.0.1/80 re=10.0.0.2/- for its ends, else those usual
 //!                            for the socket and the event
 //! A 5>5                      the same state again
-//! A reset-sent               a hook; also reset-received, destroyed
+//! A reset-sent               a hook; also reset-received, destroyed, time-wait-made, orphan-made,
+//!                            no-minisock, mini-fin, mini-reset, mini-ended
+//! A accepted srv             srv accepts A
 //! A row 1 inode              a dump shows A in state 1; `mini` for a minisock, `request`; `rows.rs`
 //!                            has the rest
 //! dump 1,2                   that dump covered these namespaces and began now; `dump 1 began=-2ms`
@@ -29,8 +31,8 @@ use std::{net::IpAddr, time::Duration};
 
 use tcptrace::{
     event::{
-        Comm, DumpEnd, Endpoint, Event, Holder, Hook, HookKind, Lost, LostWhy, Process, Shape,
-        SocketFields, Sysctl, Sysctls, Transition, Tuple,
+        Comm, DumpEnd, Endpoint, Ends, Event, Holder, Hook, HookKind, Lost, LostWhy, Process,
+        Shape, SocketFields, Sysctl, Sysctls, Transition, Tuple,
     },
     model::{
         change::Change,
@@ -206,6 +208,13 @@ pub(crate) fn event(words: &[&str], now: Timestamp) -> Event {
                 "destroyed" => hook(letter, rest, now, HookKind::Destroyed),
                 "reset-sent" => hook(letter, rest, now, HookKind::ResetSent),
                 "reset-received" => hook(letter, rest, now, HookKind::ResetReceived),
+                "time-wait-made" => hook(letter, rest, now, HookKind::TimeWaitMade),
+                "orphan-made" => hook(letter, rest, now, HookKind::OrphanMade),
+                "no-minisock" => hook(letter, rest, now, HookKind::NoMinisock),
+                "mini-fin" => hook(letter, rest, now, HookKind::MinisockGotFin(ends(letter))),
+                "mini-reset" => hook(letter, rest, now, HookKind::MinisockReset(ends(letter))),
+                "mini-ended" => hook(letter, rest, now, HookKind::MinisockEnded(ends(letter))),
+                "accepted" => hook(letter, &rest[1..], now, HookKind::Accepted(process(rest[0]))),
                 "holder" => Event::Holder(Holder {
                     skaddr: (!rest.contains(&"proc")).then(|| skaddr(letter)),
                     cookie: match rest.iter().find_map(|word| word.strip_prefix("cookie=")) {
@@ -232,6 +241,10 @@ fn sysctl(setting: &str) -> (Sysctl, String) {
     let find = |prefix: &str| Sysctl::from_name(&format!("{prefix}{name}"));
     let sysctl = find("net.ipv4.tcp_").or_else(|| find("net.ipv4.")).expect("a setting");
     (sysctl, value.replace('-', " "))
+}
+
+fn ends(letter: char) -> Ends {
+    Ends { netns: 1, tuple: usual_tuple(letter) }
 }
 
 fn hook(letter: char, words: &[&str], at: Timestamp, kind: HookKind) -> Event {

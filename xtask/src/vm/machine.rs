@@ -14,7 +14,7 @@ use super::matrix;
 use crate::project;
 
 /// No machine lives longer. Most of it are the waits of the scenarios, in each way of tracing.
-const PATIENCE: Duration = Duration::from_secs(900);
+const PATIENCE: Duration = Duration::from_secs(1500);
 /// How often it is looked whether the machine has ended.
 const LOOK: Duration = Duration::from_millis(200);
 /// The end of the console is shown when something went wrong: this many lines.

@@ -2,8 +2,9 @@
 //!
 //! A machine is a kernel of Debian's ([`packages`]), unpacked and not installed, and an archive of files
 //! ([`initramfs`]) in which the kernel tests themselves are the first process. They play each scenario
-//! in each mode, by the BTF tracepoint and, with BTF hidden, by the classic one; their verdicts make the
-//! [`matrix`], and when all kernels have been played, the table of the [`readme`].
+//! in each mode: by the BTF tracepoint, without and with helpers on functions of the kernel, and, with BTF
+//! hidden, by the classic one; their verdicts make the [`matrix`], and when all kernels have been played,
+//! the table of the [`readme`].
 
 use std::{
     fs,

@@ -4,7 +4,7 @@ use super::{Btf, FieldOffset};
 
 /// struct outer { u8 a; struct { u32 b; u32 c:3; }; } with the bit-field flag set.
 fn sample() -> Vec<u8> {
-    let strings = b"\0outer\0a\0b\0c\0btf_trace_x\0";
+    let strings = b"\0outer\0a\0b\0c\0btf_trace_x\0f\0";
     let struct_info = |vlen: u32| (1 << 31) | (4 << 24) | vlen;
     let words: Vec<u32> = vec![
         0,
@@ -44,6 +44,9 @@ fn sample() -> Vec<u8> {
         1,
         0,
         1, // 6: function of three
+        25,
+        12 << 24,
+        6, // 7: f, of type 6
     ];
     bytes(&words, strings)
 }
@@ -74,6 +77,17 @@ fn the_private_data_does_not_count_as_an_argument() {
     let btf = Btf::parse(sample()).expect("sample is valid");
     assert_eq!(btf.tracepoint_arguments("x"), Some(2));
     assert_eq!(btf.tracepoint_arguments("y"), None);
+}
+
+#[test]
+fn arguments_of_a_function_are_counted() {
+    let btf = Btf::parse(sample()).expect("sample is valid");
+    assert_eq!(btf.function_arguments("f"), Some(3));
+    assert_eq!(btf.function_arguments("outer"), None, "no function");
+    // Only the function is passed on, under its number, and without its type.
+    let only = Btf::parse(btf.only(&[], &["f", "g"])).expect("what is passed on is valid");
+    assert_eq!(only.functions.first().map(|named| named.id), Some(7));
+    assert_eq!((only.functions.len(), only.typedefs.len()), (1, 0));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::num::NonZeroU64;
 
 use tcptrace_common::tcp_state::TcpState;
 
-use super::{Connection, NEVER, NO_NETNS, OwnerKind, SinceKind};
+use super::{Connection, NEVER, NO_NETNS, OwnerKind, SinceKind, Told};
 use crate::{
     event::{Comm, Shape, Socket, Transition, Tuple},
     model::{
@@ -80,7 +80,7 @@ impl Connection {
             kernel: false,
             opened: false,
             missed: false,
-            reset_received: false,
+            told: Told::Nothing,
             states: [NEVER; STATE_SLOTS],
         };
         connection.learn_tuple(tuple);

@@ -10,7 +10,7 @@ use tcptrace_common::tcp_state::TcpState;
 
 use super::{judge::kind_of, limits::Limits, snapshot::Snapshot};
 use crate::{
-    event::{Event, Holder, HookKind, Shape, Socket, SocketFields, TIME_WAIT, Transition},
+    event::{Event, Holder, Hook, HookKind, Shape, Socket, SocketFields, TIME_WAIT, Transition},
     model::{
         classify::{Outcome, classify_close},
         map::HashMap,
@@ -83,6 +83,11 @@ impl Lookout {
             Event::Transition(transition) => return self.transition(transition),
             Event::Hook(hook) if hook.kind == HookKind::Destroyed => {
                 self.sockets.remove(&hook.skaddr);
+            }
+            Event::Hook(Hook { skaddr, kind: HookKind::Accepted(_), .. }) => {
+                if let Some(socket) = self.sockets.get_mut(skaddr) {
+                    socket.has_user = true;
+                }
             }
             Event::Socket(socket) => self.socket(socket),
             Event::DumpEnd(end) => {

@@ -6,11 +6,11 @@ use tcptrace_common::tcp_state::TcpState;
 
 use super::{Tracker, held::Held};
 use crate::{
-    event::{Hook, HookKind, TIME_WAIT, Transition},
+    event::{SocketFields, TIME_WAIT, Transition},
     model::{
-        change::{Change, Dwell, End, Evidence, Identity, Moved, Owner, Reason, Released},
+        change::{Change, Dwell, End, Evidence, Identity, Moved, Owner, Reason},
         classify::{Outcome, classify_close, may_have_sent_reset},
-        connection::Connection,
+        connection::{Connection, Told},
         minisocks::Minisock,
         since::Since,
         summary::Summary,
@@ -21,11 +21,17 @@ use crate::{
 /// When to give an orphan up whose timer nobody has told: the default `tcp_fin_timeout`.
 const FIN_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// How much earlier than we reckon a timer may fire: it counts whole ticks, of which the first may have
+/// begun long before (up to 10 ms, at 100 Hz).
+const TICK: Duration = Duration::from_millis(10);
+
 /// How the end of a minisock came to be known.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum MinisockEnd {
     /// This host sent a reset on its behalf.
     Reset(Timestamp),
+    /// The kernel said so.
+    Told(Timestamp),
     /// Another connection stands at its addresses.
     Displaced(Timestamp),
     /// A dump did not show it any more.
@@ -38,7 +44,9 @@ impl MinisockEnd {
     fn evidence(self) -> Evidence {
         match self {
             Self::Overdue => Evidence::Derived,
-            Self::Reset(_) | Self::Displaced(_) | Self::Absent(_) => Evidence::Confirmed,
+            Self::Reset(_) | Self::Told(_) | Self::Displaced(_) | Self::Absent(_) => {
+                Evidence::Confirmed
+            }
         }
     }
 
@@ -47,16 +55,20 @@ impl MinisockEnd {
     fn time_reason_and_dwell(self, minisock: &Minisock) -> (Timestamp, Option<Reason>, Dwell) {
         let Minisock { connection, deadline, timed, .. } = minisock;
         let since = connection.since();
+        let by_timer = match connection.state() {
+            TcpState::TimeWait => Reason::Fin,
+            _ => Reason::Timeout,
+        };
         let at = match self {
             Self::Reset(at) => return (at, Some(Reason::ResetByUs), since.dwell(at)),
+            Self::Told(at) => {
+                let was_due = *timed && *deadline <= at + TICK;
+                return (at, was_due.then_some(by_timer), since.dwell(at));
+            }
             Self::Displaced(at) | Self::Absent(at) => at,
             Self::Overdue => *deadline,
         };
         if *timed && *deadline <= at {
-            let by_timer = match connection.state() {
-                TcpState::TimeWait => Reason::Fin,
-                _ => Reason::Timeout,
-            };
             let at = (*deadline).max(connection.last_seen());
             return (at, Some(by_timer), since.dwell(at).estimated());
         }
@@ -83,10 +95,12 @@ impl Tracker {
         if moved.owner == Owner::Nobody {
             self.sockets[place].set_owner(Owner::Nobody);
         }
-        match classify_close(transition.from, fields) {
+        let told = told_outcome(self.sockets[place].told(), transition.from, fields);
+        let is_told = told.is_some();
+        match told.unwrap_or_else(|| classify_close(transition.from, fields)) {
             Outcome::TimeWait => {
                 moved.to = TcpState::TimeWait;
-                moved.evidence = Evidence::Classified;
+                moved.evidence = if is_told { Evidence::Confirmed } else { Evidence::Classified };
                 changes.push(Change::Moved(moved));
                 let mut connection = self.sockets.take(skaddr, place);
                 connection.enter(TcpState::TimeWait, Since::Exact(transition.at), moved.dwell);
@@ -100,20 +114,26 @@ impl Tracker {
             }
             Outcome::Closed(reason) => {
                 moved.reason = reason;
+                if is_told {
+                    moved.evidence = Evidence::Confirmed;
+                }
                 if fields.is_none() && moved.from == TcpState::FinWait2 {
                     // Without fields nobody knows whether FIN_WAIT2 goes on as an orphan.
                     moved.dwell = moved.dwell.at_least();
                 }
-                if reason == Some(Reason::Fin) {
+                if reason == Some(Reason::Fin) && !is_told {
                     // Whoever acknowledged our FIN has it; if that is an orphan of this namespace,
                     // no event of its own tells so.
                     let Identity { tuple, netns, .. } = moved.identity;
-                    self.orphan_got_its_fin(netns, &tuple.reversed(), transition.at, changes);
+                    let began = Since::Estimated(transition.at);
+                    self.orphan_got_its_fin(netns, &tuple.reversed(), began, changes);
                 }
-                if reason == Some(Reason::ResetByPeer) && self.sockets[place].has_received_reset() {
+                if reason == Some(Reason::ResetByPeer)
+                    && self.sockets[place].told() == Told::ResetReceived
+                {
                     moved.evidence = Evidence::Confirmed;
                 }
-                let ambiguous = may_have_sent_reset(transition.from, fields);
+                let ambiguous = !is_told && may_have_sent_reset(transition.from, fields);
                 if ambiguous && !self.options.reset_hook {
                     moved.reason = None;
                     moved.evidence = Evidence::Event;
@@ -236,39 +256,22 @@ impl Tracker {
             changes.push(Change::Forgotten(evicted.connection.id()));
         }
     }
+}
 
-    pub(super) fn hook(&mut self, hook: &Hook, changes: &mut Vec<Change>) {
-        match hook.kind {
-            HookKind::Destroyed => {
-                if let Some(connection) = self.sockets.remove(hook.skaddr) {
-                    if connection.state() == TcpState::Close {
-                        changes.push(Change::Released(Released {
-                            at: hook.at,
-                            id: connection.id(),
-                            dwell: connection.since().dwell(hook.at),
-                        }));
-                    }
-                    self.lose(connection.state(), &connection.identity(), changes);
-                }
-            }
-            HookKind::ResetReceived => {
-                if let Some(connection) = self.sockets.get_mut(hook.skaddr) {
-                    connection.receive_reset();
-                }
-            }
-            HookKind::ResetSent => self.reset_sent(hook, changes),
-        }
+/// What becomes of a full socket, if a hook on the making of minisocks has told. Without room for one a
+/// connection whose FINs have both come is over all the same, and an orphan is given up.
+fn told_outcome(told: Told, from: TcpState, fields: Option<&SocketFields>) -> Option<Outcome> {
+    // A minisock takes the place of no other socket.
+    if !matches!(from, TcpState::FinWait2 | TcpState::Closing) {
+        return None;
     }
-
-    fn reset_sent(&mut self, hook: &Hook, changes: &mut Vec<Change>) {
-        if let Some(mut held) = self.held.explained_by(hook) {
-            held.moved.reason = Some(Reason::ResetByUs);
-            held.moved.evidence = Evidence::Confirmed;
-            self.tell_held(held, changes);
-        } else if let Some(orphan) =
-            hook.cookie.and_then(|cookie| self.minisocks.remove_orphan(cookie))
-        {
-            self.end_minisock(orphan, MinisockEnd::Reset(hook.at), changes);
+    match told {
+        Told::Nothing | Told::ResetReceived => None,
+        Told::TimeWait => Some(Outcome::TimeWait),
+        Told::Orphan => Some(Outcome::OrphanFinWait2),
+        Told::NoMinisock => {
+            let has_both = fields.is_some_and(|fields| fields.done);
+            Some(Outcome::Closed(Some(if has_both { Reason::Fin } else { Reason::Local })))
         }
     }
 }

@@ -207,6 +207,7 @@ impl Tracker {
         {
             if (connection.state(), socket.state) == (TcpState::FinWait2, TcpState::TimeWait) {
                 let began = time_wait_began(socket).map_or(socket.at, |at| at.min(socket.at));
+                let began = Since::Estimated(began);
                 self.orphan_got_its_fin(netns, &socket.tuple, began, changes);
             }
             self.minisocks.update(place, |minisock| {
@@ -234,13 +235,13 @@ impl Tracker {
         }
     }
 
-    /// The peer's FIN has reached an orphan in FIN_WAIT2, by `began`: a dump shows TIME_WAIT at its
-    /// ends, with a timer that began with 60 s then, or the peer's end saw its FIN acknowledged.
+    /// The peer's FIN has reached an orphan in FIN_WAIT2: the kernel said when, or a dump shows TIME_WAIT at
+    /// its ends, with a timer that began with 60 s then, or the peer's end saw its FIN acknowledged.
     pub(super) fn orphan_got_its_fin(
         &mut self,
         netns: Option<u32>,
         tuple: &Tuple,
-        began: Timestamp,
+        began: Since,
         changes: &mut Vec<Change>,
     ) {
         if !self.minisocks.has_orphans() {
@@ -257,11 +258,18 @@ impl Tracker {
         }
         let mut connection = minisock.connection.clone();
         let counters = minisock.counters;
-        // The timer counts in jiffies, which may put the moment before we last saw FIN_WAIT2.
-        let began = began.max(connection.last_seen());
-        let dwell = connection.since().dwell(began).estimated();
+        let before = connection.since();
+        let (at, began, dwell) = match began {
+            Since::Exact(at) => (at, began, before.dwell(at)),
+            // The timer counts in jiffies, which may put the moment before we last saw FIN_WAIT2.
+            Since::AtLeast(at) | Since::Estimated(at) => {
+                let at = at.max(connection.last_seen());
+                (at, Since::Estimated(at), before.dwell(at).estimated())
+            }
+            Since::Unknown => return,
+        };
         let moved = Moved {
-            at: began,
+            at,
             identity: connection.identity(),
             from: TcpState::FinWait2,
             to: TcpState::TimeWait,
@@ -272,10 +280,11 @@ impl Tracker {
             on_cpu: None,
         };
         changes.push(Change::Moved(moved));
-        connection.enter(TcpState::TimeWait, Since::Estimated(began), dwell);
+        connection.enter(TcpState::TimeWait, began, dwell);
+        connection.seen(at);
         self.summary.connections += 1;
         changes.push(Change::Finished(Box::new(connection.finished(
-            began,
+            at,
             End::TimeWait,
             moved.owner,
             counters,
@@ -283,7 +292,7 @@ impl Tracker {
         ))));
         self.minisocks.update(place, |minisock| {
             minisock.connection = connection;
-            minisock.deadline = began + TIME_WAIT;
+            minisock.deadline = at + TIME_WAIT;
             minisock.timed = true;
         });
     }

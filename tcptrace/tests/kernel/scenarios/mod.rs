@@ -2,6 +2,7 @@
 
 mod closing;
 mod failing;
+mod helped;
 mod kinds;
 mod lasting;
 mod sharing;
@@ -16,9 +17,12 @@ use crate::{
     classic,
     compare::compare,
     expect::{self, Expected},
+    fentry,
+    line::Line,
     mode::{self, Mode},
     namespace::Namespace,
     needing_root,
+    proc_net::Watch,
     script::{self, Step},
     stage::{Record, Stage},
     sys, tracer,
@@ -68,6 +72,7 @@ impl Row {
 pub(crate) fn trials() -> impl Iterator<Item = Trial> {
     [lasting::ROWS, closing::ROWS, failing::ROWS, sharing::ROWS, kinds::ROWS]
         .into_iter()
+        .chain(fentry::works().is_ok_and(|works| works).then_some(helped::ROWS))
         .flatten()
         .map(|row| {
             Trial::test(row.name, || {
@@ -98,6 +103,10 @@ fn expected(row: &Row, steps: &[Step]) -> Result<(Vec<Expected>, Vec<&'static st
     if mode::of_run()? == Some(Mode::Classic) {
         return Ok(classic::expected(&expect::parse(row.expected)?, steps));
     }
+    if fentry::works()? {
+        // What the tracepoints of some kernels leave out is told by the functions.
+        return Ok((fentry::expected(expect::parse(row.expected)?, steps), Vec::new()));
+    }
     match &row.lacking {
         Some(lacking) if !(lacking.is_there)(&kernel_btf()?) => {
             Ok((expect::parse(lacking.expected)?, vec![lacking.limit]))
@@ -113,7 +122,8 @@ fn kernel_btf() -> Result<Btf> {
 
 /// All rows as text: name, steps, and the lines expected of each kernel.
 pub(crate) fn texts() -> impl Iterator<Item = (&'static str, &'static str, Vec<&'static str>)> {
-    let rows = [lasting::ROWS, closing::ROWS, failing::ROWS, sharing::ROWS, kinds::ROWS];
+    let rows =
+        [lasting::ROWS, closing::ROWS, failing::ROWS, sharing::ROWS, kinds::ROWS, helped::ROWS];
     rows.into_iter().flatten().map(|row| {
         let lacking = row.lacking.as_ref().map(|lacking| lacking.expected);
         (row.name, row.steps, [row.expected].into_iter().chain(lacking).collect())
@@ -128,6 +138,9 @@ fn play(row: &Row) -> Result<()> {
     let shared = tracer::shared()?;
     let begin = sys::boot_ns();
     let mut stage = Stage::new()?;
+    // Lines of minisocks are compared with the kernel's own table.
+    let has_minisocks = expected.iter().any(fentry::is_of_minisock);
+    let table = (fentry::works()? && has_minisocks).then(|| Watch::start(&stage.here));
     for step in &steps {
         stage.play(step)?;
     }
@@ -160,7 +173,21 @@ fn play(row: &Row) -> Result<()> {
     for netns in [Some(&stage.here), stage.there.as_ref()].into_iter().flatten() {
         tracer.fence(netns)?;
     }
-    match verdict(&stage.record)? {
+    if let Some(wrong) = verdict(&stage.record)? {
+        bail!("{wrong}");
+    }
+    let Some(table) = table else { return Ok(()) };
+    let lines = tracer.lines(&namespaces, begin)?;
+    let lines: Vec<&Line> = lines
+        .iter()
+        .filter(|line| {
+            expected.iter().any(|wanted| {
+                fentry::is_of_minisock(wanted)
+                    && (&wanted.from, &wanted.to) == (&line.from, &line.to)
+            })
+        })
+        .collect();
+    match table.compare(&lines)? {
         None => Ok(()),
         Some(wrong) => bail!("{wrong}"),
     }

@@ -29,10 +29,12 @@ use serde_json::Value;
 
 use check::{ns, time};
 pub(crate) use live::stop_shared;
-use notation::Expected;
+use notation::{End, Expected};
 use report::Report;
 
-use crate::{hooks, mode::Mode, namespace::Namespace, needing_root, script, stage::Stage, verdict};
+use crate::{
+    fentry, hooks, mode::Mode, namespace::Namespace, needing_root, script, stage::Stage, verdict,
+};
 
 /// The limit in all rows, for all states.
 const LIMIT: Duration = Duration::from_secs(1);
@@ -124,7 +126,10 @@ fn play(row: &Row) -> Result<()> {
     for step in script::parse(row.steps)? {
         stage.play(&step)?;
     }
-    let found = notation::parse(row.found)?;
+    let mut found = notation::parse(row.found)?;
+    if fentry::works()? {
+        found.iter_mut().filter_map(|expected| expected.end.as_mut()).for_each(End::be_exact);
+    }
     let namespaces: Vec<u64> = [Some(&stage.here), stage.there.as_ref()]
         .into_iter()
         .flatten()
