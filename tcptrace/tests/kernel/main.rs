@@ -81,6 +81,9 @@ fn main() -> ExitCode {
     if guest::is_first_process() {
         guest::main();
     }
+    if let Err(error) = sys::heed_signals() {
+        return report(Err(error));
+    }
     if let Some(duration) = soak::asked_for() {
         return report(soak::run(&duration));
     }

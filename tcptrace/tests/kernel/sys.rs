@@ -2,10 +2,15 @@
 //! five for which there is no safe function.
 
 use std::{
+    env,
     ffi::CString,
-    fs::File,
+    fs::{self, File},
     io,
-    os::fd::{AsFd as _, AsRawFd as _, OwnedFd},
+    os::{
+        fd::{AsFd as _, AsRawFd as _, OwnedFd},
+        unix::process::CommandExt as _,
+    },
+    process::Command,
     time::Duration,
 };
 
@@ -19,6 +24,21 @@ use rustix::{
     time::{ClockId, clock_gettime},
 };
 use socket2::Socket;
+
+/// Begins anew if whoever started the suite ignores SIGHUP, SIGINT, SIGQUIT or SIGTERM, as shells do in the
+/// background: all that it starts would ignore them too.
+pub(crate) fn heed_signals() -> Result<()> {
+    const THESE: u64 = 0x4007;
+    let status = fs::read_to_string("/proc/self/status")?;
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = u64::from_str_radix(ignored.context("ignored signals")?.trim(), 16)?;
+    if ignored & THESE == 0 {
+        return Ok(());
+    }
+    let mut anew = Command::new("env");
+    anew.arg("--default-signal=HUP,INT,QUIT,TERM").arg(env::current_exe()?);
+    Err(anew.args(env::args_os().skip(1)).exec()).context("cannot start env")
+}
 
 /// Nanoseconds of the clock that the tracer's `boot_ns` counts.
 pub(crate) fn boot_ns() -> u64 {
