@@ -7,9 +7,11 @@ use std::{
     process::ExitCode,
 };
 
+use log::LevelFilter;
 use tcptrace::{
     cli::{self, LogArgs},
     commands,
+    kernel::LIMITS_LOG,
     output::escape::printable_text,
 };
 
@@ -37,6 +39,7 @@ fn main() -> ExitCode {
 fn start_log(args: &LogArgs) {
     env_logger::Builder::new()
         .filter_level(args.level())
+        .filter_module(LIMITS_LOG, LevelFilter::Error)
         .format(|out, record| {
             if record.level() > log::Level::Info {
                 return writeln!(out, "tcptrace: {}", record.args());

@@ -5,6 +5,15 @@ use tcptrace_common::layout::{ABSENT, FIELDS, Layout};
 
 use super::btf::{Btf, FieldOffset};
 
+/// Fields that a newer kernel keeps in another structure: their names in [`Layout`], and where they are
+/// looked for first. In 7.2 the retransmit timer lies where the keepalive timer was, which must
+/// not be taken for that. A socket begins with all of these structures.
+const MOVED: [(&str, &str, &str); 3] = [
+    ("timer_expires", "inet_connection_sock", "icsk_keepalive_timer.expires"),
+    ("timer_armed", "inet_connection_sock", "icsk_keepalive_timer.entry.pprev"),
+    ("retransmit_expires", "sock", "tcp_retransmit_timer.expires"),
+];
+
 /// Looks every field of [`FIELDS`] up.
 ///
 /// # Errors
@@ -17,7 +26,10 @@ pub(super) fn resolve(btf: &Btf) -> Result<Layout> {
         if structure.0 != field.structure {
             structure = (field.structure, btf.structure(field.structure));
         }
-        let offset = structure.1.and_then(|structure| btf.field_of(structure, field.path));
+        let moved = MOVED.iter().find(|(name, ..)| *name == field.name);
+        let offset = moved
+            .and_then(|(_, structure, path)| btf.field(structure, path))
+            .or_else(|| structure.1.and_then(|structure| btf.field_of(structure, field.path)));
         match offset.and_then(byte_offset) {
             Some(offset) => offsets.push(offset),
             None if field.required => {
@@ -50,7 +62,14 @@ fn byte_offset(field: FieldOffset) -> Option<u16> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Btf, resolve};
+    use super::{Btf, FIELDS, MOVED, resolve};
+
+    #[test]
+    fn what_has_moved_is_in_the_layout() {
+        for (name, ..) in MOVED {
+            assert!(FIELDS.iter().any(|field| field.name == name), "{name}");
+        }
+    }
 
     #[test]
     fn a_required_field_that_is_missing_is_named() {

@@ -27,6 +27,9 @@ mod source;
 pub mod sysctls;
 mod tracepoint_format;
 
+/// Where aya logs that it cannot raise limits, of which our own requirements tell more.
+pub const LIMITS_LOG: &str = "aya::sys";
+
 pub use holders::Holders;
 pub use loader::{HookState, Mode};
 pub use source::{Dump, KernelSource, SourceOptions};

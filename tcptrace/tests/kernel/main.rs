@@ -71,7 +71,7 @@ const THREADS: usize = 24;
 /// On other kernels, where the processor is emulated, and retransmissions are to come in their order.
 const FEWER_THREADS: usize = 8;
 /// There, of what looks at all processes and sockets while it waits.
-const STUCK_THREADS: usize = 4;
+const STUCK_THREADS: usize = 2;
 const LIST: &str = "list: agrees with ss in two namespaces";
 
 fn main() -> ExitCode {
