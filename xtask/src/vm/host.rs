@@ -7,6 +7,11 @@ use anyhow::{Context as _, Result};
 use super::Paths;
 use crate::project;
 
+/// The classic tracepoint needs tracefs, which not every machine has mounted: it is, where only the suite
+/// sees it.
+const WITH_TRACEFS: &str = "test -d /sys/kernel/tracing/events || mount -t tracefs none /sys/kernel/tracing; \
+    exec \"$@\"";
+
 /// Plays the scenarios in every mode.
 pub(super) fn play(paths: &Paths, filter: &[String]) -> Result<(String, String)> {
     let folder = paths.folder.join("host");
@@ -15,8 +20,8 @@ pub(super) fn play(paths: &Paths, filter: &[String]) -> Result<(String, String)>
     if verdicts.is_file() {
         fs::remove_file(&verdicts).context("cannot remove the verdicts of an earlier run")?;
     }
-    let mut suite = project::as_root("env".as_ref())?;
-    suite.arg("TCPTRACE_TEST_MODE=each");
+    let mut suite = project::as_root("unshare".as_ref())?;
+    suite.args(["--mount", "sh", "-c", WITH_TRACEFS, "sh", "env", "TCPTRACE_TEST_MODE=each"]);
     suite.arg(format!("TCPTRACE_TEST_VERDICTS={}", verdicts.display()));
     suite.arg(&paths.tests).args(filter);
     // What failed is in the verdicts.
