@@ -157,6 +157,8 @@ layout! {
     tw_stamp = "tcp_timewait_sock" "tw_ts_recent_stamp" false;
     /// Name of a protocol.
     prot_name = "proto" "name" false;
+    /// Whether the kernel accepts a connection for itself.
+    accept_kern = "proto_accept_arg" "kern" false;
     /// Expiry of a half-open request, jiffies.
     req_expires = "request_sock" "rsk_timer.expires" false;
     /// SYN-ACKs sent again for a half-open request.

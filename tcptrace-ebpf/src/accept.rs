@@ -2,6 +2,9 @@
 //!
 //! It returns the `struct sock` of the child, or null, in the task that accepts. It has the arguments
 //! (sk, flags, err, kern), from 6.10 on (sk, arg); what is returned lies behind them.
+//!
+//! Whether the kernel accepts for itself is told by the call: the child of a listener for MPTCP still
+//! has `sk_kern_sock` of that, also where a process gets it (`mptcp_accept`, 5.10 to 7.2, sets it later).
 
 use aya_ebpf::{
     helpers::{
@@ -11,25 +14,35 @@ use aya_ebpf::{
     macros::fexit,
     programs::FExitContext,
 };
-use tcptrace_common::record::{AcceptRecord, KIND_ACCEPTED};
+use tcptrace_common::{
+    layout::ABSENT,
+    record::{AcceptRecord, KIND_ACCEPTED},
+};
 
 use crate::{
     emit,
-    fields::{load, offset},
+    fields::{load, offset, probe},
     reset::is_wanted,
 };
 
 #[fexit]
 fn accept(ctx: FExitContext) -> i32 {
-    // SAFETY: argument 2 is what a function with two arguments returned: a full TCP socket or null.
-    unsafe { emit_accept(ctx.arg(2)) };
+    let is_for_process = offset!(accept_kern) != ABSENT
+        && probe::<u8>(ctx.arg::<*const u8>(1), offset!(accept_kern)) == 0;
+    if is_for_process {
+        // SAFETY: argument 2 is what a function with two arguments returned: a full TCP socket or null.
+        unsafe { emit_accept(ctx.arg(2)) };
+    }
     0
 }
 
 #[fexit]
 fn accept_four(ctx: FExitContext) -> i32 {
-    // SAFETY: as in `accept`, with four arguments.
-    unsafe { emit_accept(ctx.arg(4)) };
+    // Of a bool the kernel sets the low byte alone.
+    if ctx.arg::<u64>(3) as u8 == 0 {
+        // SAFETY: as in `accept`, with four arguments.
+        unsafe { emit_accept(ctx.arg(4)) };
+    }
     0
 }
 

@@ -147,6 +147,8 @@ fn folder(name: &str) -> Result<PathBuf> {
 fn cargo_fuzz(command: &str) -> Result<Command> {
     let mut fuzz = project::cargo(["fuzz", command, "--target-dir"])?;
     fuzz.arg(folder("build")?);
+    // Behind the flags of cargo-fuzz, of which one keeps all but one processor waiting.
+    fuzz.env("RUSTFLAGS", "-Ccodegen-units=8");
     // The sanitizer is there, but only for those who ask like this.
     fuzz.env("RUSTC_BOOTSTRAP", "1").env(project::SKIP_EBPF, "1");
     Ok(fuzz)

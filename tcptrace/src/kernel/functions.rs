@@ -28,6 +28,11 @@ const ENDED: [&str; 2] = ["inet_twsk_kill", "tcp_twsk_destructor"];
 /// All functions that programs are attached to.
 pub(super) const FUNCTIONS: [&str; 5] = [ACCEPT, MADE, ANSWERED, ENDED[0], ENDED[1]];
 
+/// Kernels without it free the code that calls a program when that is detached, although a task that
+/// sleeps in the function, as `accept()` does, comes back through it: the host would crash. It came with
+/// 5.12 and 5.10.28 ("bpf: Fix fexit trampoline").
+const SAFE_TO_LEAVE: &str = "bpf_tramp_image";
+
 /// `TCPTRACE_FENTRY=off` leaves the helpers out.
 const SWITCH: &str = "TCPTRACE_FENTRY";
 
@@ -41,10 +46,14 @@ struct Target {
 /// Attaches what this kernel takes; the others say why they are off.
 pub(super) fn attach(ebpf: &mut Ebpf, btf: &Btf, ayas: &AyaBtf) -> Vec<HookState> {
     let is_off = env::var_os(SWITCH).is_some_and(|value| value == "off");
+    let is_safe = is_safe(btf);
     targets(btf)
         .map(|Target { function, program, purpose }| {
             let attached = match program {
                 _ if is_off => Err(anyhow!("{SWITCH} is off")),
+                _ if !is_safe => Err(anyhow!(
+                    "this kernel crashes when such programs go; Linux 5.10.28 and 5.12 mended that"
+                )),
                 Ok(program) => attach_to(ebpf, program, function, ayas),
                 Err(error) => Err(error),
             };
@@ -52,6 +61,10 @@ pub(super) fn attach(ebpf: &mut Ebpf, btf: &Btf, ayas: &AyaBtf) -> Vec<HookState
             HookState { name: function, purpose, problem }
         })
         .into()
+}
+
+fn is_safe(btf: &Btf) -> bool {
+    btf.structure(SAFE_TO_LEAVE).is_some()
 }
 
 fn targets(btf: &Btf) -> [Target; 4] {
@@ -123,10 +136,22 @@ mod tests {
             strings.extend_from_slice(name.as_bytes());
             strings.push(0);
         }
+        of_types(&types, &strings)
+    }
+
+    fn of_types(types: &[u32], strings: &[u8]) -> Btf {
+        let small = |number: usize| u32::try_from(number).expect("small");
         let length = small(4 * types.len());
         let header = [0x1_eb9f, 24, 0, length, length, small(strings.len())];
-        let words = header.iter().chain(&types).flat_map(|word| word.to_ne_bytes());
-        Btf::parse(words.chain(strings).collect()).expect("valid")
+        let words = header.iter().chain(types).flat_map(|word| word.to_ne_bytes());
+        Btf::parse(words.chain(strings.iter().copied()).collect()).expect("valid")
+    }
+
+    #[test]
+    fn only_kernels_that_survive_their_end_get_programs() {
+        assert!(!is_safe(&btf(&[(ACCEPT, 4)])));
+        let (name, structure) = (b"\0bpf_tramp_image\0", [1, 4 << 24, 0]);
+        assert!(is_safe(&of_types(&structure, name)));
     }
 
     #[test]

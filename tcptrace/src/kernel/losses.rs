@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result};
 use aya::{
     Ebpf,
     maps::PerCpuArray,
-    programs::{BtfTracePoint, TracePoint},
+    programs::{BtfTracePoint, ProgramFd, TracePoint},
 };
 use tcptrace_common::{record::CpuCounters, symbols};
 
@@ -30,6 +30,8 @@ const UNNEEDED: usize = 200_000;
 pub(super) struct Losses {
     ring: u64,
     recursion: u64,
+    /// Of hooks.
+    hooks: u64,
     /// How often the first program was skipped.
     skipped: u64,
     /// Records that have come since it was skipped the last time.
@@ -69,13 +71,16 @@ impl Losses {
         let ring = counted.map_or(self.ring, |counted| counted.lost);
         let nested = counted.map_or(0, |counted| counted.nested);
         let recursion = skipped.map_or(0, |skipped| skipped.saturating_sub(nested));
+        let hooks = programs.ebpf.as_ref().map_or(0, misses_of_hooks);
+        let missed = recursion.saturating_sub(self.recursion) + hooks.saturating_sub(self.hooks);
         let counts = [
             (ring.saturating_sub(self.ring), LostWhy::RingFull),
-            (recursion.saturating_sub(self.recursion), LostWhy::Recursion),
+            (missed, LostWhy::Recursion),
             (undecodable, LostWhy::Undecodable),
         ];
         self.ring = ring;
         self.recursion = self.recursion.max(recursion);
+        self.hooks = self.hooks.max(hooks);
         counts
             .into_iter()
             .filter(|&(count, _)| count > 0)
@@ -103,7 +108,23 @@ fn recursion_misses(programs: &Programs) -> Option<u64> {
         Mode::Btf => <&BtfTracePoint>::try_from(program(symbols::SET_STATE_BTF)?).ok()?.fd(),
         Mode::Classic => <&TracePoint>::try_from(program(symbols::SET_STATE_CLASSIC)?).ok()?.fd(),
     };
-    let fd = fd.ok()?.as_fd().as_raw_fd();
+    misses_of(fd.ok()?)
+}
+
+/// How often all programs that tell no transitions did not run.
+fn misses_of_hooks(ebpf: &Ebpf) -> u64 {
+    let of_transitions = [
+        symbols::SET_STATE_BTF,
+        symbols::SET_STATE_CLASSIC,
+        symbols::SET_STATE_NESTED,
+        symbols::SET_STATE_LOG,
+    ];
+    let hooks = ebpf.programs().filter(|(name, _)| !of_transitions.contains(name));
+    hooks.filter_map(|(_, hook)| misses_of(hook.fd().ok()?)).sum()
+}
+
+fn misses_of(program: &ProgramFd) -> Option<u64> {
+    let fd = program.as_fd().as_raw_fd();
     let info = fs::read_to_string(format!("/proc/self/fdinfo/{fd}")).ok()?;
     let line = info.lines().find_map(|line| line.strip_prefix("recursion_misses:"))?;
     line.trim().parse().ok()

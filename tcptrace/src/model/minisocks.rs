@@ -15,9 +15,10 @@ use crate::{
     time::Timestamp,
 };
 
-/// How long after its deadline a minisock is given up although no dump has looked. The kernel's
-/// timer wheel fires a 60 s timer up to about a second late (60.27 s were measured).
-const GRACE: Duration = Duration::from_secs(3);
+/// How long after its deadline a minisock is given up although no dump has looked. The kernel's timer
+/// wheel rounds a timer of 60 s up to whole 512 jiffies, at 1000 Hz to 4,096 (`calc_wheel_index`, 5.10 to
+/// 7.2): it fires up to 2.05 s late at 250 Hz, 4.1 s at 1000 Hz, and 5.12 s at 100 Hz.
+const GRACE: Duration = Duration::from_secs(6);
 /// When to look whether an orphan in FIN_WAIT2 has received its FIN meanwhile.
 const LOOK_AT_ORPHAN: Duration = Duration::from_secs(1);
 /// When to look whether a minisock has ended, counted from its deadline.

@@ -76,6 +76,8 @@ pub struct Tracker {
     held: HeldLines,
     /// Something was missed by then, and no dump that began later has been compared.
     resync: Option<Timestamp>,
+    /// When records were lost the last time, at the latest.
+    lost: Option<Timestamp>,
     /// A dump has told which sockets there were before the trace.
     compared: bool,
     summary: Summary,
@@ -138,6 +140,7 @@ impl Tracker {
             Event::Lost(lost) => {
                 self.summary.lost.count(lost);
                 self.resync = self.resync.max(Some(lost.at));
+                self.lost = self.lost.max(Some(lost.at));
                 changes.push(Change::Lost(*lost));
             }
             Event::Tick(now) => self.advance_to(*now, changes),

@@ -5,10 +5,7 @@ use std::{
     collections::HashMap,
     fs,
     net::{IpAddr, SocketAddr},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::mpsc::{self, Receiver, RecvTimeoutError, Sender},
     thread::{self, JoinHandle},
     time::Duration,
 };
@@ -37,35 +34,36 @@ struct Change {
 type Table = HashMap<Ends, Vec<Change>>;
 
 pub(crate) struct Watch {
-    stop: Arc<AtomicBool>,
+    /// Dropped at the end.
+    going_on: Sender<()>,
     thread: JoinHandle<Result<Table>>,
 }
 
 impl Watch {
     pub(crate) fn start(netns: &Namespace) -> Self {
-        let stop = Arc::new(AtomicBool::new(false));
-        let (stopped, path) = (Arc::clone(&stop), netns.path());
-        let thread = thread::spawn(move || watch(&path, &stopped));
-        Self { stop, thread }
+        let (going_on, end) = mpsc::channel();
+        let path = netns.path();
+        let thread = thread::spawn(move || watch(&path, &end));
+        Self { going_on, thread }
     }
 
     /// Ends it, and compares each of `lines` with what it saw: the first that is not so.
     pub(crate) fn compare(self, lines: &[&Line]) -> Result<Option<String>> {
-        self.stop.store(true, Ordering::Relaxed);
+        drop(self.going_on);
         let Ok(table) = self.thread.join() else { bail!("the look at /proc/net/tcp panicked") };
         let table = table?;
         Ok(lines.iter().find_map(|line| wrong(line, &table)))
     }
 }
 
-fn watch(netns: &str, stop: &AtomicBool) -> Result<Table> {
+fn watch(netns: &str, end: &Receiver<()>) -> Result<Table> {
     let file = fs::File::open(netns).context("the namespace is gone")?;
     sys::enter_netns(&file)?;
     let mut table = Table::new();
     let mut last = sys::boot_ns();
     loop {
         // One more look after the end, so that it is told what was there then.
-        let is_last = stop.load(Ordering::Relaxed);
+        let is_last = end.recv_timeout(PAUSE) != Err(RecvTimeoutError::Timeout);
         let begin = sys::boot_ns();
         let mut text = String::new();
         for family in ["tcp", "tcp6"] {
@@ -87,7 +85,6 @@ fn watch(netns: &str, stop: &AtomicBool) -> Result<Table> {
             return Ok(table);
         }
         last = begin;
-        thread::sleep(PAUSE);
     }
 }
 

@@ -13,7 +13,7 @@ cases! {
         A 4>5 dead
         +50us
         A 5>7 dead done
-        +64s
+        +66s
         tick
     " => "
         A CLOSE -> SYN_SENT unknown event task cli

@@ -77,7 +77,7 @@ cases! {
     an_orphan_after_a_gap_has_no_known_duration: "
         A row 1 inode
         A 5>7 dead
-        +63s
+        +66s
         tick
         state
     " => "

@@ -82,6 +82,62 @@ cases! {
         A over: ? reset_by_us ? FIN_WAIT2=100ms
     "
 
+    a_fin_that_comes_again_begins_the_minute_again: "
+        A row 5
+        A 5>7 dead done
+        +59s
+        A mini-fin
+        +10s
+        tick
+        +50s
+        A mini-ended
+    " => "
+        A FIN_WAIT2 -> TIME_WAIT 0ns at_least classified none
+        A over: ? time_wait ?
+        A TIME_WAIT -> CLOSE 119s exact confirmed none fin
+    "
+
+    after_a_loss_a_fin_may_be_one_that_came_again: "
+        A row 4
+        A 4>5 dead
+        A 5>7 dead
+        +1s
+        lost 1
+        +1s
+        A mini-fin
+        B row 4
+        B 4>5 dead
+        B 5>7 dead
+        +1s
+        lost 1
+        +1s
+        B mini 5 timer=58s
+        +1s
+        B mini-fin
+    " => "
+        A FIN_WAIT1 -> FIN_WAIT2 0ns at_least event none
+        1 lost
+        A FIN_WAIT2 -> TIME_WAIT 2s estimated confirmed none
+        A over: ? time_wait ?
+        B FIN_WAIT1 -> FIN_WAIT2 0ns at_least event none
+        1 lost
+        B FIN_WAIT2 -> TIME_WAIT 3s exact confirmed none
+        B over: ? time_wait ? FIN_WAIT2=3s
+    "
+
+    what_is_told_late_of_a_socket_that_is_gone_is_not_of_the_next: "
+        A 7>2 own cli
+        A 2>1 inode
+        +1s
+        A destroyed cookie=99
+        A reset-received cookie=99
+        A 1>4 own cli
+    " => "
+        A CLOSE -> SYN_SENT unknown event task cli
+        A SYN_SENT -> ESTABLISHED 0ns exact event opener cli
+        A ESTABLISHED -> FIN_WAIT1 1s exact event task cli
+    "
+
     a_reset_out_of_time_wait_ends_nothing: "
         A row 5
         A 5>7 dead done
@@ -137,6 +193,18 @@ cases! {
         A SYN_RECV -> ESTABLISHED 0ns exact event none
         A ESTABLISHED -> CLOSE_WAIT 1s exact event opener srv
         A CLOSE_WAIT -> LAST_ACK 0ns exact event task kid
+    "
+
+    what_a_process_accepts_from_a_listener_of_the_kernel_is_its_own: "
+        A 10>3 kernel
+        A 3>1 kernel
+        A accepted srv
+        +1s
+        A 1>8 inode
+    " => "
+        A LISTEN -> SYN_RECV unknown event none
+        A SYN_RECV -> ESTABLISHED 0ns exact event none
+        A ESTABLISHED -> CLOSE_WAIT 1s exact event opener srv
     "
 
     who_accepted_a_socket_that_is_gone_owns_nothing: "

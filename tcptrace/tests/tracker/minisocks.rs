@@ -8,7 +8,7 @@ cases! {
         +1s
         A 5>7 dead done
         wants
-        +62999ms
+        +65999ms
         tick
         +1ms
         tick
@@ -119,7 +119,7 @@ cases! {
         A row 4
         A 4>5 dead
         A 5>7 dead
-        +63s
+        +66s
         tick
     " => "
         A FIN_WAIT1 -> FIN_WAIT2 0ns at_least event none
@@ -292,7 +292,7 @@ cases! {
         A mini 6 timer=+19s
         B mini 5 timer=+29s
         dump 1
-        +22s
+        +25s
         tick
         +10s
         tick
@@ -309,7 +309,7 @@ cases! {
 
     a_timer_that_is_overdue_does_not_end_a_minisock_before_it_was_seen: "
         A mini 5 timer=-5s
-        +4s
+        +7s
         tick
     " => "
         A FIN_WAIT2 -> CLOSE 0ns at_least derived none timeout
@@ -327,7 +327,7 @@ cases! {
         +1s
         C 5>7 dead done
         state
-        +63s
+        +66s
         tick
         wants
     " => "
@@ -351,7 +351,7 @@ cases! {
         wants
         dump -
         wants
-        +3s
+        +6s
         tick
         wants
     " => "
@@ -368,7 +368,7 @@ cases! {
         A 5>7 dead done
         +60s
         B row 4
-        +2970ms
+        +5970ms
         B 4>7 dead err=104
         +10s
         tick
@@ -376,7 +376,7 @@ cases! {
         A FIN_WAIT2 -> TIME_WAIT 0ns at_least classified none
         A over: ? time_wait ?
         A TIME_WAIT -> CLOSE 60s estimated derived none fin
-        B FIN_WAIT1 -> CLOSE 2970ms at_least event none reset_by_peer
+        B FIN_WAIT1 -> CLOSE 5970ms at_least event none reset_by_peer
         B over: ? reset_by_peer ?
     "
 }

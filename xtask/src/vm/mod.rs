@@ -147,7 +147,7 @@ fn play(kernel: &Kernel, package: &Package, paths: &Paths, filter: &[String]) ->
     Ok((package.release.clone(), verdicts))
 }
 
-/// Writes the table into the README if all kernels have been played with this build.
+/// Writes the table into the README if all kernels have been played with this build, and nothing was wrong.
 fn write_readme(paths: &Paths, build: u64) -> Result<()> {
     let matrix = match results::of_all(&paths.folder, build)? {
         Ok(matrix) => matrix,
@@ -159,6 +159,10 @@ fn write_readme(paths: &Paths, build: u64) -> Result<()> {
             return Ok(());
         }
     };
+    if !matrix.failures().is_empty() {
+        eprintln!("vm: the README keeps its table: what was told was wrong");
+        return Ok(());
+    }
     let path = project::root()?.join("README.md");
     let readme = fs::read_to_string(&path).context("cannot read README.md")?;
     write(&path, &readme::with_table(&readme, &matrix.table())?)?;

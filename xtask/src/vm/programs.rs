@@ -66,6 +66,10 @@ pub(super) fn build() -> Result<(PathBuf, PathBuf)> {
     build.arg(format!("target.{TARGET}.runner = ['cp', '--target-directory', '{shown}']"));
     // Files of the guests are in its memory, and nobody debugs there.
     build.args(["--config", "profile.dev.debug=false", "--config", "profile.dev.strip=true"]);
+    // Nothing is recorded there.
+    for package in ["array", "buffer", "data", "ipc", "schema"] {
+        build.args(["--config", &format!("profile.dev.package.arrow-{package}.opt-level=0")]);
+    }
     project::execute(build.env_remove(project::SKIP_EBPF))?;
     // The path that the tests have compiled in.
     let tcptrace = target_dir.join(TARGET).join("debug/tcptrace");

@@ -170,7 +170,9 @@ impl Lookout {
         let Socket { at, state, shape, netns, .. } = *socket;
         let since = socket.waiting.unwrap_or(at);
         if shape == Shape::Minisock {
-            self.looks.ends(netns, socket.timer.map_or(at + TIME_WAIT, |timer| timer.expires));
+            // A timer that is overdue has not fired yet.
+            let ends = socket.timer.map_or(at + TIME_WAIT, |timer| timer.expires.max(at));
+            self.looks.ends(netns, ends);
             if state == TcpState::FinWait2 {
                 self.looks.shown_orphan(netns);
             }

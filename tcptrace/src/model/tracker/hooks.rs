@@ -4,7 +4,7 @@ use tcptrace_common::tcp_state::TcpState;
 
 use super::{Tracker, closing::MinisockEnd};
 use crate::{
-    event::{Ends, Hook, HookKind, Process},
+    event::{Ends, Hook, HookKind, Process, TIME_WAIT},
     model::{
         change::{Change, Evidence, Owner, Reason, Released},
         connection::{Connection, Told},
@@ -17,23 +17,13 @@ impl Tracker {
     pub(super) fn hook(&mut self, hook: &Hook, changes: &mut Vec<Change>) {
         match hook.kind {
             HookKind::Destroyed => self.destroyed(hook, changes),
-            HookKind::ResetReceived => {
-                if let Some(connection) = self.sockets.get_mut(hook.skaddr) {
-                    connection.tell(Told::ResetReceived);
-                }
-            }
+            HookKind::ResetReceived => self.tell(hook, Told::ResetReceived),
             HookKind::ResetSent => self.reset_sent(hook, changes),
             HookKind::Accepted(process) => self.accepted(hook, process),
-            HookKind::TimeWaitMade => self.about_to_go(hook, Told::TimeWait),
-            HookKind::OrphanMade => self.about_to_go(hook, Told::Orphan),
-            HookKind::NoMinisock => self.about_to_go(hook, Told::NoMinisock),
-            HookKind::MinisockGotFin(ends) => {
-                if self.minisock_of(hook, &ends).is_some() {
-                    let Ends { netns, tuple } = ends;
-                    let began = Since::Exact(hook.at);
-                    self.orphan_got_its_fin(Some(netns), &tuple, began, changes);
-                }
-            }
+            HookKind::TimeWaitMade => self.tell(hook, Told::TimeWait),
+            HookKind::OrphanMade => self.tell(hook, Told::Orphan),
+            HookKind::NoMinisock => self.tell(hook, Told::NoMinisock),
+            HookKind::MinisockGotFin(ends) => self.minisock_got_fin(hook, ends, changes),
             HookKind::MinisockReset(ends) => {
                 // What is answered so from TIME_WAIT is not over: that is told by its end.
                 let is_orphan = |it: &Minisock| it.connection.state() == TcpState::FinWait2;
@@ -50,6 +40,9 @@ impl Tracker {
     }
 
     fn destroyed(&mut self, hook: &Hook, changes: &mut Vec<Change>) {
+        if self.named(hook).is_none() {
+            return;
+        }
         let Some(connection) = self.sockets.remove(hook.skaddr) else { return };
         if connection.state() == TcpState::Close {
             changes.push(Change::Released(Released {
@@ -75,29 +68,53 @@ impl Tracker {
 
     /// The process that accepts is the first to hold a connection that somebody else opened.
     fn accepted(&mut self, hook: &Hook, process: Process) {
-        if let Some(connection) = self.named(hook)
-            && !connection.identity().kernel
-        {
+        if let Some(connection) = self.open(hook) {
             connection.set_owner(Owner::Opener(process));
         }
     }
 
-    /// Between this hook and the transition to CLOSE nothing happens to the socket (`tcp_time_wait`,
-    /// 5.10 to 7.2).
-    fn about_to_go(&mut self, hook: &Hook, told: Told) {
-        if let Some(connection) = self.named(hook) {
+    /// Between the hooks on minisocks and the transition to CLOSE nothing happens to the socket
+    /// (`tcp_time_wait`, 5.10 to 7.2).
+    fn tell(&mut self, hook: &Hook, told: Told) {
+        if let Some(connection) = self.open(hook) {
             connection.tell(told);
         }
     }
 
-    /// The connection of the full socket that a hook names.
+    /// The connection of the full socket that a hook names, if it is not over.
+    fn open(&mut self, hook: &Hook) -> Option<&mut Connection> {
+        self.named(hook).filter(|connection| connection.state() != TcpState::Close)
+    }
+
+    /// The connection of the full socket that a hook names. A hook may come late, when the kernel has given
+    /// the socket's memory to another.
     fn named(&mut self, hook: &Hook) -> Option<&mut Connection> {
         let connection = self.sockets.get_mut(hook.skaddr)?;
         let is_it = match (connection.cookie(), hook.cookie) {
             (Some(ours), Some(theirs)) => ours == theirs,
-            _ => true,
+            _ => connection.id().first_seen <= hook.at,
         };
-        (is_it && connection.state() != TcpState::Close).then_some(connection)
+        is_it.then_some(connection)
+    }
+
+    fn minisock_got_fin(&mut self, hook: &Hook, ends: Ends, changes: &mut Vec<Change>) {
+        let Some(known) = self.minisock_of(hook, &ends) else { return };
+        let Ends { netns, tuple } = ends;
+        if known.connection.state() == TcpState::TimeWait {
+            // It has come again, and the timer with it (`tcp_timewait_state_process`, 5.10 to 7.2).
+            if let Some(place) = self.minisocks.place_at(Some(netns), &tuple) {
+                self.minisocks.update(place, |minisock| {
+                    minisock.connection.seen(hook.at);
+                    minisock.deadline = hook.at + TIME_WAIT;
+                    minisock.timed = true;
+                });
+            }
+            return;
+        }
+        // If the first was lost, this may be the second.
+        let may_have_come = self.lost.is_some_and(|lost| lost >= known.connection.last_seen());
+        let began = if may_have_come { Since::Estimated } else { Since::Exact }(hook.at);
+        self.orphan_got_its_fin(Some(netns), &tuple, began, changes);
     }
 
     /// The minisock that a hook names.

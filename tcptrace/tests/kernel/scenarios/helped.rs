@@ -1,6 +1,6 @@
 //! What only programs on functions of the kernel can tell.
 
-use super::{Row, row};
+use super::{Row, kinds::has_mptcp, row};
 
 pub(super) const ROWS: &[Row] = &[
     row(
@@ -71,4 +71,18 @@ pub(super) const ROWS: &[Row] = &[
          S arrived
            ESTABLISHED -> CLOSE_WAIT kid opener",
     ),
+    row(
+        "fentry: who accepts a plain connection from a listener for MPTCP is named",
+        "srv listen L :80 mptcp
+         cli connect C :80
+         srv accept S L
+         cli close C
+         srv eof S",
+        "C opened cli
+           ESTABLISHED -> FIN_WAIT1  cli task
+           FIN_WAIT1   -> FIN_WAIT2  cli
+         S arrived
+           ESTABLISHED -> CLOSE_WAIT srv opener",
+    )
+    .needing("MPTCP", has_mptcp),
 ];

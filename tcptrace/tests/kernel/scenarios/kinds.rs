@@ -116,6 +116,6 @@ pub(super) const ROWS: &[Row] = &[
     // reuse the numbers of TCP, are not shown follows from the protocol number, as for MPTCP.
 ];
 
-fn has_mptcp() -> bool {
+pub(super) fn has_mptcp() -> bool {
     Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::MPTCP)).is_ok()
 }

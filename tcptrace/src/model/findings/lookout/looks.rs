@@ -11,8 +11,8 @@ const LOOK_AFTER_DEADLINE: Duration = Duration::from_millis(300);
 const LOOK_AT_ORPHAN: Duration = Duration::from_secs(1);
 /// When to try again to look into a namespace that could not be walked.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
-/// Who reads a recording gives a minisock up some seconds after its deadline.
-const GIVEN_UP: Duration = Duration::from_secs(4);
+/// Who reads a recording gives a minisock up 6 s after its deadline.
+const GIVEN_UP: Duration = Duration::from_secs(7);
 /// Ends that are remembered of a namespace: TIME_WAIT lasts a minute, in which fewer looks fit.
 const MAX_ENDS: usize = 1_000;
 
