@@ -1,5 +1,7 @@
 //! What we depend on: licences, versions that are there twice, and what is known to be broken.
 
+use std::{env, fs, path::PathBuf};
+
 use anyhow::{Context as _, Result};
 
 use crate::{
@@ -37,16 +39,28 @@ pub(crate) fn dependencies() -> Result<()> {
     Ok(())
 }
 
-/// Checks what is known against the versions in use. Tells why where the database cannot be had: without
-/// the network nothing can be said of them, and nothing else should fail for that.
+/// Checks what is known against the versions in use, by the database that an earlier run fetched where the
+/// network has none. Tells why where there is neither: nothing else should fail for that.
 pub(crate) fn advisories() -> Result<Option<String>> {
     setup::tool(&CARGO_DENY)?;
     let mut fetch = project::cargo(["deny", "--config", "deny.toml", "fetch", "db"])?;
     if let Err(error) = project::execute(&mut fetch) {
-        return Ok(Some(format!("the advisory database cannot be fetched: {error:#}")));
+        if !has_database() {
+            return Ok(Some(format!("the advisory database cannot be fetched: {error:#}")));
+        }
+        // One that is older than 90 days is refused.
+        eprintln!("check: advisories are those that were fetched before");
     }
     let mut deny = project::cargo(["deny", "--config", "deny.toml", "--locked", "--offline"])?;
     deny.args(["check", "advisories"]);
     project::execute(&mut deny).context("see https://rustsec.org for what to do")?;
     Ok(None)
+}
+
+/// Whether the database lies where cargo-deny keeps it.
+fn has_database() -> bool {
+    let home = env::var_os("CARGO_HOME").map(PathBuf::from);
+    let home = home.or_else(|| Some(env::home_dir()?.join(".cargo")));
+    let entries = home.and_then(|home| fs::read_dir(home.join("advisory-dbs")).ok());
+    entries.into_iter().flatten().flatten().any(|entry| entry.path().join("crates").is_dir())
 }
