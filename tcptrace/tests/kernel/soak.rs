@@ -73,6 +73,8 @@ pub(crate) fn run(duration: &str) -> Result<()> {
 
 struct Soak {
     churned: Namespace,
+    /// Lives there all the time: a namespace without a process is traced, and not found by dumps.
+    _resident: Actor,
     leaking: Namespace,
     /// It runs all the time.
     watch: Watched,
@@ -92,6 +94,7 @@ impl Soak {
     fn begin() -> Result<Self> {
         let (churned, leaking) = (Namespace::unwatched()?, Namespace::unwatched()?);
         let namespaces = [&churned, &leaking].map(|netns| netns.inode().to_string());
+        let resident = Actor::spawn("resident", &churned)?;
         let watch = Watched::start(namespaces.into())?;
         let (record, known) = recorder()?;
         // Whether the first is tracing yet shows in what it tells.
@@ -102,6 +105,7 @@ impl Soak {
         }
         Ok(Self {
             churned,
+            _resident: resident,
             leaking,
             watch,
             record,

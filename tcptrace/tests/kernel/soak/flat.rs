@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use anyhow::{Context as _, Result, ensure};
 
-use crate::faults::namespaces::{Descriptors, anonymous_kb, descriptors_at_rest, descriptors_like};
+use crate::faults::namespaces::{Descriptors, anonymous_kb, descriptors_at_rest, descriptors_left};
 
 /// By so much the median of the last quarter may exceed that of the second. What the allocator keeps
 /// goes up and down by this; a tracer that left 20 bytes of each connection would exceed it in ten minutes.
@@ -27,8 +27,8 @@ impl Samples {
             self.descriptors = Some(descriptors_at_rest(pid)?);
             return Ok(());
         };
-        let holds = descriptors_like(held, pid)?;
-        ensure!(*held == holds, "its descriptors were {held:?} and are {holds:?}");
+        let left = descriptors_left(held, pid)?;
+        ensure!(left.is_none(), "its descriptors were {held:?} and are {left:?}");
         Ok(())
     }
 
@@ -45,7 +45,7 @@ impl Samples {
         _ = writeln!(
             report,
             "{name}: memory {before} kB in the second quarter, {after} kB in the last, {most} kB at \
-             most, and always {held} descriptors"
+             most, and {held} descriptors at most"
         );
         ensure!(after <= before + MARGIN_KB, "the memory of {name} grows: {:?}", self.memory_kb);
         Ok(())
