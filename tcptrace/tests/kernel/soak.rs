@@ -42,7 +42,7 @@ const LOSS: u32 = 12;
 const TOO_MANY: u64 = 60_000;
 /// Transitions of a connection in churn, both ends together.
 const TRANSITIONS: u64 = 10;
-/// With a minute of TIME_WAIT in the first quarter, the others are alike.
+/// With a minute of TIME_WAIT in the first half, the rest is alike.
 const SHORTEST: Duration = Duration::from_secs(120);
 const PATIENCE: Duration = Duration::from_secs(90);
 /// How long after a loss the tracer may know something else than the machine.

@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, ensure};
 
 use crate::faults::namespaces::{Descriptors, anonymous_kb, descriptors_at_rest, descriptors_left};
 
-/// By so much the median of the last quarter may exceed that of the second. What the allocator keeps
+/// By so much the median of the last quarter may exceed that of the third. What the allocator keeps
 /// goes up and down by this; a tracer that left 20 bytes of each connection would exceed it in ten minutes.
 const MARGIN_KB: u64 = 2048;
 /// Samples of a quarter, at least: fewer say nothing.
@@ -32,19 +32,19 @@ impl Samples {
         Ok(())
     }
 
-    /// Says what it held, and fails if that grew. The first quarter is left out: tables grow to their
-    /// size, and in the first minute there are ever more connections in TIME_WAIT.
+    /// Says what it held, and fails if that grew. The first half is left out: in the first minute there are
+    /// ever more connections in TIME_WAIT, and the tables double once more with the largest of the bursts.
     pub(super) fn judge(&self, name: &str, report: &mut String) -> Result<()> {
         let quarter = self.memory_kb.len() / 4;
         ensure!(quarter >= LEAST, "too few rounds to tell whether {name} grows: soak for longer");
         let last = self.memory_kb.len() - quarter;
-        let before = median(&self.memory_kb[quarter..2 * quarter]).context("samples")?;
+        let before = median(&self.memory_kb[last - quarter..last]).context("samples")?;
         let after = median(&self.memory_kb[last..]).context("samples")?;
         let most = self.memory_kb.iter().max().copied().unwrap_or_default();
         let held = self.descriptors.as_ref().map_or(0, |held| held.values().sum::<usize>());
         _ = writeln!(
             report,
-            "{name}: memory {before} kB in the second quarter, {after} kB in the last, {most} kB at \
+            "{name}: memory {before} kB in the third quarter, {after} kB in the last, {most} kB at \
              most, and {held} descriptors at most"
         );
         ensure!(after <= before + MARGIN_KB, "the memory of {name} grows: {:?}", self.memory_kb);
