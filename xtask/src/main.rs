@@ -69,6 +69,11 @@ const TASKS: &[Task] = &[
         run: vm::run,
     },
     Task {
+        name: "systemd",
+        about: "the unit of the recorder, started by systemd in QEMU",
+        run: vm::systemd::run,
+    },
+    Task {
         name: "check",
         about: "formatting, lints, documentation, house rules, dependencies, Miri",
         run: check::run,

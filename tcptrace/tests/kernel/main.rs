@@ -9,7 +9,8 @@
 //! With `TCPTRACE_TEST_MODE` what needs no other programs is played, in one [`mode`]: that is how `cargo
 //! xtask vm` plays it on other kernels, where this binary is the first process ([`guest`]).
 //!
-//! With `--soak=10m` none of them is played, but the [`soak`] of `cargo xtask soak`.
+//! With `--soak=10m` none of them is played, but the [`soak`] of `cargo xtask soak`; and beside systemd, in
+//! the machine of `cargo xtask systemd`, what looks at the recorder's unit ([`systemd`]).
 //!
 //! The suite needs root. `cargo test -p tcptrace --test kernel -- half` runs the rows whose name
 //! holds `half`.
@@ -52,6 +53,7 @@ mod stopped;
 mod stuck;
 mod surroundings;
 mod sys;
+mod systemd;
 mod tee;
 mod tracer;
 mod verdict;
@@ -86,6 +88,9 @@ fn main() -> ExitCode {
     }
     if let Some(duration) = soak::asked_for() {
         return report(soak::run(&duration));
+    }
+    if systemd::is_asked_for() {
+        return report(systemd::run());
     }
     if mode::is_each() {
         return report(each());

@@ -263,7 +263,7 @@ fn unit() -> Result<()> {
 }
 
 /// Waits for what nothing announces.
-fn until(what: &str, mut is_so: impl FnMut() -> Result<bool>) -> Result<()> {
+pub(crate) fn until(what: &str, mut is_so: impl FnMut() -> Result<bool>) -> Result<()> {
     let deadline = Instant::now() + PATIENCE;
     while !is_so()? {
         ensure!(Instant::now() < deadline, "waited in vain: {what}");

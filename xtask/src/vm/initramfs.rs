@@ -4,7 +4,7 @@ use std::{
     collections::BTreeSet,
     fs::{self, File},
     io::{BufWriter, Write},
-    path::Path,
+    path::{Path, PathBuf},
     process::Command,
 };
 
@@ -15,6 +15,7 @@ use super::{Paths, packages::Package, programs};
 
 const FOLDER: u32 = 0o040_755;
 const PROGRAM: u32 = 0o100_755;
+const TEXT: u32 = 0o100_644;
 /// Programs of this machine that scenarios run.
 const PROGRAMS: [&str; 2] = ["ip", "ss"];
 /// Modules in the order in which they need each other; what is not there is built into the kernel.
@@ -27,19 +28,11 @@ pub(super) fn write(
     package: &Package,
     arguments: &[String],
 ) -> Result<()> {
-    let file = File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
-    let mut archive = Archive { out: BufWriter::new(file), folders: BTreeSet::new() };
+    let mut archive = Archive::create(path)?;
     archive.add_file(Path::new("/init"), &paths.tests)?;
     archive.add_file(&paths.tcptrace, &paths.tcptrace)?;
-    let mut libraries = BTreeSet::new();
     for name in PROGRAMS {
-        let program =
-            programs::find(name).with_context(|| format!("there is no program {name}"))?;
-        libraries.extend(programs::libraries(&program)?);
-        archive.add_file(&Path::new("/bin").join(name), &program)?;
-    }
-    for library in libraries {
-        archive.add_file(&library, &library)?;
+        archive.add_program(&Path::new("/bin").join(name), &programs::found(name)?)?;
     }
     archive.add_folder(Path::new("/modules"))?;
     for (number, module) in MODULES.iter().enumerate() {
@@ -48,23 +41,50 @@ pub(super) fn write(
         }
     }
     let lines: String = arguments.iter().map(|argument| format!("{argument}\n")).collect();
-    archive.add(Path::new("/arguments"), PROGRAM, lines.as_bytes())?;
-    newc::trailer(archive.out)
-        .and_then(|mut out| out.flush())
-        .with_context(|| format!("cannot write {}", path.display()))
+    archive.add_text(Path::new("/arguments"), &lines)?;
+    archive.finish()
 }
 
-struct Archive<W> {
+/// An archive that is being written.
+pub(super) struct Archive<W> {
     out: W,
-    /// Those that are in it.
     folders: BTreeSet<String>,
+    /// Libraries that programs share.
+    libraries: BTreeSet<PathBuf>,
+}
+
+impl Archive<BufWriter<File>> {
+    pub(super) fn create(path: &Path) -> Result<Self> {
+        let file =
+            File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
+        Ok(Self::new(BufWriter::new(file)))
+    }
 }
 
 impl<W: Write> Archive<W> {
-    fn add_file(&mut self, place: &Path, source: &Path) -> Result<()> {
+    fn new(out: W) -> Self {
+        Self { out, folders: BTreeSet::new(), libraries: BTreeSet::new() }
+    }
+
+    /// Adds a program of this machine, and what it is linked with at start.
+    pub(super) fn add_program(&mut self, place: &Path, source: &Path) -> Result<()> {
+        for library in programs::libraries(source)? {
+            if self.libraries.insert(library.clone()) {
+                self.add_file(&library, &library)?;
+            }
+        }
+        self.add_file(place, source)
+    }
+
+    pub(super) fn add_file(&mut self, place: &Path, source: &Path) -> Result<()> {
         let bytes =
             fs::read(source).with_context(|| format!("cannot read {}", source.display()))?;
         self.add(place, PROGRAM, &bytes)
+    }
+
+    /// Adds a file that is not to be run.
+    pub(super) fn add_text(&mut self, place: &Path, text: &str) -> Result<()> {
+        self.add(place, TEXT, text.as_bytes())
     }
 
     fn add(&mut self, place: &Path, mode: u32, bytes: &[u8]) -> Result<()> {
@@ -74,8 +94,15 @@ impl<W: Write> Archive<W> {
         self.entry(&name(place)?, mode, bytes)
     }
 
+    /// Writes its end.
+    pub(super) fn finish(self) -> Result<()> {
+        newc::trailer(self.out)
+            .and_then(|mut out| out.flush())
+            .context("cannot write the end of the archive")
+    }
+
     /// Adds a folder after those that it lies in.
-    fn add_folder(&mut self, folder: &Path) -> Result<()> {
+    pub(super) fn add_folder(&mut self, folder: &Path) -> Result<()> {
         let ancestors: Vec<&Path> = folder.ancestors().collect();
         for folder in ancestors.into_iter().rev() {
             let name = name(folder)?;
@@ -144,7 +171,7 @@ mod tests {
 
     #[test]
     fn folders_come_once_and_before_what_lies_in_them() {
-        let mut archive = Archive { out: Vec::new(), folders: BTreeSet::new() };
+        let mut archive = Archive::new(Vec::new());
         archive.add(Path::new("/init"), PROGRAM, b"first").unwrap();
         archive.add(Path::new("/usr/lib/a"), PROGRAM, b"a").unwrap();
         archive.add(Path::new("/usr/lib/b"), PROGRAM, b"").unwrap();

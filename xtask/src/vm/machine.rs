@@ -10,11 +10,8 @@ use std::{
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-use super::matrix;
 use crate::project;
 
-/// No machine lives longer. Most of it are the waits of the scenarios, in each way of tracing.
-const PATIENCE: Duration = Duration::from_secs(1500);
 /// How often it is looked whether the machine has ended.
 const LOOK: Duration = Duration::from_millis(200);
 /// The end of the console is shown when something went wrong: this many lines.
@@ -25,8 +22,22 @@ const MEMORY: &str = "2G";
 /// The console is the first serial line. A kernel that panics restarts at once, which ends QEMU.
 const KERNEL_ARGUMENTS: &str = "console=ttyS0 quiet panic=-1";
 
-/// Boots the kernel, and returns the verdicts that the guest wrote to its second serial line.
-pub(super) fn play(folder: &Path, image: &Path, initramfs: &Path) -> Result<String> {
+/// What a machine is made of.
+pub(super) struct Guest<'a> {
+    /// The kernel.
+    pub(super) image: &'a Path,
+    pub(super) initramfs: &'a Path,
+    /// Arguments of the kernel, beside those of every machine; each begins with a space.
+    pub(super) arguments: &'a str,
+    /// It lives no longer.
+    pub(super) patience: Duration,
+    /// Whether this is all that it was to write to its second serial line.
+    pub(super) is_whole: fn(&str) -> bool,
+}
+
+/// Boots the guest, and returns the verdicts that it wrote to its second serial line. Its files go into
+/// the folder.
+pub(super) fn play(folder: &Path, guest: &Guest<'_>) -> Result<String> {
     let (console, verdicts) = (folder.join("console.log"), folder.join("verdicts"));
     let log =
         File::create(&console).with_context(|| format!("cannot write {}", console.display()))?;
@@ -34,16 +45,17 @@ pub(super) fn play(folder: &Path, image: &Path, initramfs: &Path) -> Result<Stri
     qemu.args(["-accel", "tcg", "-cpu", CPU, "-smp", "2", "-m", MEMORY]);
     qemu.args(["-nodefaults", "-display", "none", "-no-reboot"]);
     qemu.args(["-serial", "stdio", "-serial"]).arg(file_of(&verdicts)?);
-    qemu.arg("-kernel").arg(image).arg("-initrd").arg(initramfs);
-    qemu.args(["-append", KERNEL_ARGUMENTS]).stdin(Stdio::null()).stdout(log);
+    qemu.arg("-kernel").arg(guest.image).arg("-initrd").arg(guest.initramfs);
+    qemu.arg("-append").arg(format!("{KERNEL_ARGUMENTS}{}", guest.arguments));
+    qemu.stdin(Stdio::null()).stdout(log);
     eprintln!("$ {}", project::show(&qemu));
     let machine = qemu.spawn().context("cannot start QEMU; install qemu-system-x86")?;
-    let ended = wait(machine, PATIENCE);
+    let ended = wait(machine, guest.patience);
     let said = fs::read(&verdicts).unwrap_or_default();
     let verdict = ended.and_then(|status| {
         ensure!(status.success(), "QEMU failed ({status})");
         let said = String::from_utf8(said).context("the verdicts are no UTF-8")?.replace('\r', "");
-        ensure!(matrix::is_whole(&said), "the machine ended before its last scenario");
+        ensure!((guest.is_whole)(&said), "the machine ended before its last verdict");
         Ok(said)
     });
     if verdict.is_err() {

@@ -12,13 +12,14 @@ use std::{
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
     thread,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Error, Result, bail, ensure};
 
 use crate::{project, setup};
 use kernels::Kernel;
+use machine::Guest;
 use matrix::Matrix;
 use packages::Package;
 
@@ -31,10 +32,13 @@ mod packages;
 mod programs;
 mod readme;
 mod results;
+pub(crate) mod systemd;
 
 /// In the folder of this task: what became of each scenario in the last run, and its table.
 const MATRIX: &str = "matrix.txt";
 const TABLE: &str = "table.txt";
+/// No machine lives longer. Most of it are the waits of the scenarios, in each way of tracing.
+const PATIENCE: Duration = Duration::from_secs(1500);
 
 /// What this task works with.
 struct Paths {
@@ -142,7 +146,14 @@ fn play(kernel: &Kernel, package: &Package, paths: &Paths, filter: &[String]) ->
     let initramfs = folder.join("initramfs.cpio");
     initramfs::write(&initramfs, paths, package, filter)?;
     let begin = Instant::now();
-    let verdicts = machine::play(&folder, &package.image, &initramfs)?;
+    let guest = Guest {
+        image: &package.image,
+        initramfs: &initramfs,
+        arguments: "",
+        patience: PATIENCE,
+        is_whole: matrix::is_whole,
+    };
+    let verdicts = machine::play(&folder, &guest)?;
     eprintln!("vm: {} took {} s", kernel.name, begin.elapsed().as_secs());
     Ok((package.release.clone(), verdicts))
 }

@@ -42,8 +42,13 @@ pub(super) fn ensure_installed() -> Result<()> {
     Ok(())
 }
 
-/// Where a program of this machine is; administrators' programs are found for everybody.
-pub(super) fn find(program: &str) -> Option<PathBuf> {
+/// Where a program of this machine is.
+pub(super) fn found(program: &str) -> Result<PathBuf> {
+    find(program).with_context(|| format!("there is no program {program}; install it"))
+}
+
+/// The same, if it is anywhere; administrators' programs are found for everybody.
+fn find(program: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     let folders = env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]);
     folders.map(|folder| folder.join(program)).find(|path| path.is_file())
