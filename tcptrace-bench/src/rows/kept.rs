@@ -40,41 +40,38 @@ pub(crate) fn round(bench: &Bench, sheet: &mut Sheet) -> Result<()> {
             None => theirs.push(Theirs(peer)),
         }
     }
-    // Each turn begins without a tracer, so that what is compared happens close together.
-    let turns = [
-        vec![Ours(&["watch"]), Ours(&["watch", "--json"])],
-        [vec![Ours(&["record"]), Ours(&["stuck"])], theirs].concat(),
-    ];
+    let ours = [&["watch"][..], &["watch", "--json"], &["record"], &["stuck"]].map(Ours);
     // A processor is left for the tracer, or none.
     let threads: &[u32] = if bench.effort.only_main { &[1] } else { &[1, 2] };
     for &threads in threads {
         let load = load::full(threads, bench.effort.load_seconds);
         let threads = format!("{threads} thread{}", if threads == 1 { "" } else { "s" });
-        let mut bare = Vec::new();
-        let mut traced = Vec::new();
-        for turn in &turns {
-            bare.push(load::run(bench, load)?.rate());
-            for beside in turn {
-                traced.push(beside.measure(bench, load)?);
-            }
-        }
-        bare.push(load::run(bench, load)?.rate());
-        for rate in &bare {
-            sheet.add(BARE, &format!("{threads}, no tracer"), *rate);
-        }
-        for Traced { name, rate, user_ns, lost, program_ns } in traced {
+        // Machines become faster and slower while they are measured, so what a tracer leaves is told by the
+        // loads just before and just after it.
+        let mut before = bare(bench, load, &threads, sheet)?;
+        for beside in ours.into_iter().chain(theirs.iter().copied()) {
+            let Traced { name, rate, user_ns, lost, program_ns } = beside.measure(bench, load)?;
+            let after = bare(bench, load, &threads, sheet)?;
             let with = format!("{threads}, {name}");
             let is_theirs = PEERS.iter().any(|peer| peer.name == name);
             let kept = if name == "record" { KEPT_BY_RECORD } else { KEPT };
-            sheet.add(kept, &with, 100.0 * rate / mean(&bare));
+            sheet.add(kept, &with, 100.0 * rate / mean(&[before, after]));
             sheet.add(USER, &with, user_ns);
             sheet.add(if is_theirs { LOST } else { OURS_LOST }, &with, lost as f64);
             if let Some(ns) = program_ns {
                 sheet.add(PROGRAM, &with, ns);
             }
+            before = after;
         }
     }
     Ok(())
+}
+
+/// Connections a second of a load that nobody traces.
+fn bare(bench: &Bench, load: Load, threads: &str, sheet: &mut Sheet) -> Result<f64> {
+    let rate = load::run(bench, load)?.rate();
+    sheet.add(BARE, &format!("{threads}, no tracer"), rate);
+    Ok(rate)
 }
 
 /// What a load came to, and what tracing it took.
