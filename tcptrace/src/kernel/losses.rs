@@ -20,7 +20,7 @@ use crate::{
     time::Timestamp,
 };
 
-/// How often it is asked for losses while nothing comes.
+/// How often it is asked for losses while nothing comes, and for those of hooks at any time.
 const INTERVAL: Duration = Duration::from_secs(1);
 /// After so many records without a skipped program the one that stands in for it goes.
 const UNNEEDED: usize = 200_000;
@@ -36,7 +36,7 @@ pub(super) struct Losses {
     skipped: u64,
     /// Records that have come since it was skipped the last time.
     since_skipped: usize,
-    /// When it was asked for losses; `None` if that is due.
+    /// When it was asked for all of them; `None` if that is due.
     asked: Option<Instant>,
 }
 
@@ -51,7 +51,7 @@ impl Losses {
     ///
     /// A program is skipped only while it tells something, and there is no room only where much is to be
     /// read. But what was told may have been of no interest, so it is asked also while nothing comes, at
-    /// times.
+    /// times. So it is for the hooks: they are many, what they tell only helps, and each takes 6 µs to ask.
     pub(super) fn count(
         &mut self,
         programs: &mut Programs,
@@ -59,10 +59,10 @@ impl Losses {
         taken: usize,
         undecodable: u64,
     ) -> Vec<Event> {
-        if taken == 0 && self.asked.is_some_and(|asked| asked.elapsed() < INTERVAL) {
+        let is_due = self.asked.is_none_or(|asked| asked.elapsed() >= INTERVAL);
+        if taken == 0 && !is_due {
             return Vec::new();
         }
-        self.asked = Some(Instant::now());
         self.since_skipped = self.since_skipped.saturating_add(taken);
         // The misses first: one that is made good in between must not count as lost.
         let skipped = recursion_misses(programs);
@@ -71,8 +71,12 @@ impl Losses {
         let ring = counted.map_or(self.ring, |counted| counted.lost);
         let nested = counted.map_or(0, |counted| counted.nested);
         let recursion = skipped.map_or(0, |skipped| skipped.saturating_sub(nested));
-        let hooks = programs.ebpf.as_ref().map_or(0, misses_of_hooks);
-        let missed = recursion.saturating_sub(self.recursion) + hooks.saturating_sub(self.hooks);
+        let mut hooks = self.hooks;
+        if is_due {
+            self.asked = Some(Instant::now());
+            hooks = hooks.max(programs.ebpf.as_ref().map_or(0, misses_of_hooks));
+        }
+        let missed = recursion.saturating_sub(self.recursion) + (hooks - self.hooks);
         let counts = [
             (ring.saturating_sub(self.ring), LostWhy::RingFull),
             (missed, LostWhy::Recursion),
@@ -80,7 +84,7 @@ impl Losses {
         ];
         self.ring = ring;
         self.recursion = self.recursion.max(recursion);
-        self.hooks = self.hooks.max(hooks);
+        self.hooks = hooks;
         counts
             .into_iter()
             .filter(|&(count, _)| count > 0)

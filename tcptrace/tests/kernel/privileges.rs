@@ -252,13 +252,24 @@ fn unit() -> Result<()> {
     kill_process(sys::pid_of(run.pid())?, Signal::HUP)?;
     until("the next file", || Ok(files()?.len() == 2))?;
     let said = run.stop(Signal::INT)?;
-    ensure!(said.iter().all(|line| !line.contains("not") || line.contains("nothing")), "{said:?}");
+    ensure!(said.iter().all(|line| lacks_nothing(line)), "{said:?}");
     for file in files()? {
-        let metadata = fs::metadata(&file)?;
-        ensure!(metadata.mode() & 0o7777 == 0o600 && metadata.uid() == user, "{metadata:?}");
+        must_be_private(&file, user)?;
         let report = Command::new(PROGRAM).args(["report", "-i"]).arg(&file).output()?;
         ensure!(report.status.success(), "{report:?}");
     }
+    Ok(())
+}
+
+/// Whether a recorder that says this complains of nothing.
+pub(crate) fn lacks_nothing(said: &str) -> bool {
+    !said.contains("not") || said.contains("nothing")
+}
+
+/// Nobody else may read what was recorded.
+pub(crate) fn must_be_private(recording: &Path, user: u32) -> Result<()> {
+    let metadata = fs::metadata(recording)?;
+    ensure!(metadata.mode() & 0o7777 == 0o600 && metadata.uid() == user, "{metadata:?}");
     Ok(())
 }
 

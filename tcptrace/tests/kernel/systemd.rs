@@ -8,7 +8,6 @@ use std::{
     fs::{self, File},
     io::Read as _,
     net::{TcpListener, TcpStream},
-    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     process::Command,
     time::{Duration, SystemTime},
@@ -18,7 +17,7 @@ use anyhow::{Context as _, Result, ensure};
 use rustix::thread::CapabilitySet;
 use serde_json::Value;
 
-use crate::privileges::{LOOKING, must_keep, until};
+use crate::privileges::{LOOKING, lacks_nothing, must_be_private, must_keep, until};
 
 /// What asks for it.
 const OPTION: &str = "--beside-systemd";
@@ -54,11 +53,9 @@ pub(crate) fn run() -> Result<()> {
     let result = property("Result")?;
     ensure!(result == "success", "it ended with {result}");
     let said = fs::read_to_string(SAID).context("what it said")?;
-    let is_fine = |line: &str| !line.contains("not") || line.contains("nothing");
-    ensure!(said.lines().all(is_fine) && !said.is_empty(), "it said: {said}");
+    ensure!(said.lines().all(lacks_nothing) && !said.is_empty(), "it said: {said}");
     for file in files()? {
-        let metadata = fs::metadata(&file)?;
-        ensure!(metadata.mode() & 0o7777 == 0o600 && metadata.uid() == user, "{metadata:?}");
+        must_be_private(&file, user)?;
     }
     recorded(&[8001, 8002])?;
     clean_up()?;
@@ -95,22 +92,19 @@ fn is_shut_off(recorder: u32) -> Result<u32> {
     let user = value("Uid")?.split('\t').next().context("a user")?.parse()?;
     ensure!(user != 0, "it runs as root");
     let mounts = fs::read_to_string(format!("/proc/{recorder}/mountinfo"))?;
-    for (place, options) in [("/", "ro"), ("/proc/sys", "ro"), (&*state_folder()?, "rw")] {
+    let folder = fs::canonicalize(FOLDER)?;
+    let folder = folder.to_str().context("UTF-8")?;
+    for (place, wanted) in [("/", "ro"), ("/proc/sys", "ro"), (folder, "rw")] {
         // The last one is on top of all others.
         let mount = mounts
             .lines()
             .map(|line| line.split(' ').collect::<Vec<_>>())
             .rfind(|words| words.get(4) == Some(&place))
             .with_context(|| format!("{place} is no mount: {mounts}"))?;
-        let has = mount.get(5).is_some_and(|has| has.split(',').any(|option| option == options));
-        ensure!(has, "{place} is not {options}: {mount:?}");
+        let has = mount.get(5).is_some_and(|has| has.split(',').any(|option| option == wanted));
+        ensure!(has, "{place} is not {wanted}: {mount:?}");
     }
     Ok(user)
-}
-
-/// Where the folder is that the name leads to.
-fn state_folder() -> Result<String> {
-    Ok(fs::canonicalize(FOLDER)?.to_string_lossy().into_owned())
 }
 
 fn files() -> Result<Vec<PathBuf>> {

@@ -27,7 +27,7 @@ pub(super) struct Guest<'a> {
     /// The kernel.
     pub(super) image: &'a Path,
     pub(super) initramfs: &'a Path,
-    /// Arguments of the kernel, beside those of every machine; each begins with a space.
+    /// Arguments of the kernel, beside those of every machine.
     pub(super) arguments: &'a str,
     /// It lives no longer.
     pub(super) patience: Duration,
@@ -46,7 +46,7 @@ pub(super) fn play(folder: &Path, guest: &Guest<'_>) -> Result<String> {
     qemu.args(["-nodefaults", "-display", "none", "-no-reboot"]);
     qemu.args(["-serial", "stdio", "-serial"]).arg(file_of(&verdicts)?);
     qemu.arg("-kernel").arg(guest.image).arg("-initrd").arg(guest.initramfs);
-    qemu.arg("-append").arg(format!("{KERNEL_ARGUMENTS}{}", guest.arguments));
+    qemu.arg("-append").arg(format!("{KERNEL_ARGUMENTS} {}", guest.arguments));
     qemu.stdin(Stdio::null()).stdout(log);
     eprintln!("$ {}", project::show(&qemu));
     let machine = qemu.spawn().context("cannot start QEMU; install qemu-system-x86")?;

@@ -21,7 +21,7 @@ use super::{
 use crate::{project, setup, unit};
 
 const KERNEL: &str = "6.12";
-/// Where Debian has had systemd, and what other programs of it services are started by.
+/// Where Debian has systemd, and had it.
 const FOLDERS: [&str; 2] = ["/usr/lib/systemd", "/lib/systemd"];
 /// From 254 on services are started by this one.
 const EXECUTOR: &str = "systemd-executor";
@@ -47,8 +47,9 @@ ExecStart=/kernel-tests --beside-systemd
 StandardOutput=file:/dev/ttyS0
 StandardError=inherit
 ";
-const ARGUMENTS: &str = " systemd.unit=look.service systemd.log_target=console systemd.log_color=no systemd.show_status=no";
-/// It takes half a minute.
+const ARGUMENTS: &str = "systemd.unit=look.service systemd.log_target=console \
+                         systemd.log_color=no systemd.show_status=no";
+/// It takes a quarter of a minute, and one more if it waits in vain.
 const PATIENCE: Duration = Duration::from_secs(300);
 /// What the guest says of itself.
 const ALL_IS_WELL: &str = "the unit works\n";
